@@ -1,0 +1,85 @@
+package mem
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+)
+
+// ErrNoMemory is wrapped by every error that says the OS gave no pages.
+var ErrNoMemory = errors.New("out of memory")
+
+// ErrClosed is returned by the use of memory that has been closed.
+var ErrClosed = errors.New("memory is closed")
+
+var pageSize = os.Getpagesize()
+
+// maxArena keeps page rounding and guard pages from overflowing an int.
+const maxArena = int(^uint(0)>>1) - 1<<20
+
+// Arena is a run of zeroed bytes outside the Go heap whose address stays the
+// same until Close. Where the OS has pages, the memory is committed when it is
+// first touched and an inaccessible page lies on either side; elsewhere it is a
+// plain slice, aligned to 64 bytes.
+//
+// Whoever shares an Arena between goroutines sees to it that nobody uses its
+// bytes after Close; the methods themselves may be called at any time.
+type Arena struct {
+	base   unsafe.Pointer
+	size   int
+	res    reservation
+	closed atomic.Bool
+}
+
+// New returns an arena of size bytes, at least 1. The error wraps ErrNoMemory
+// if the OS refuses.
+func New(size int) (*Arena, error) {
+	if size <= 0 || size > maxArena {
+		return nil, fmt.Errorf("mem: arena of %d bytes: %w", size, ErrNoMemory)
+	}
+	res, base, err := reserve(size)
+	if err != nil {
+		return nil, fmt.Errorf("mem: arena of %d bytes: %w: %w", size, ErrNoMemory, err)
+	}
+	return &Arena{base: base, size: size, res: res}, nil
+}
+
+// Base returns the address of the first byte, nil after Close.
+func (a *Arena) Base() unsafe.Pointer {
+	if a.closed.Load() {
+		return nil
+	}
+	return a.base
+}
+
+// Addr returns the address of the first byte as an integer, 0 after Close.
+func (a *Arena) Addr() uintptr { return uintptr(a.Base()) }
+
+// Size returns the size that the arena was made with, in bytes.
+func (a *Arena) Size() int { return a.size }
+
+// Bytes returns the whole arena, nil after Close. The slice is only good until
+// Close: touching it later faults.
+func (a *Arena) Bytes() []byte {
+	base := a.Base()
+	if base == nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(base), a.size)
+}
+
+// Close gives the memory back. Closing twice does nothing.
+func (a *Arena) Close() error {
+	if a.closed.Swap(true) {
+		return nil
+	}
+	if err := a.res.release(); err != nil {
+		return fmt.Errorf("mem: release arena: %w", err)
+	}
+	return nil
+}
+
+// roundUp rounds n up to a multiple of align, a power of two.
+func roundUp(n, align int) int { return (n + align - 1) &^ (align - 1) }

@@ -1,0 +1,236 @@
+package mem
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestArena(t *testing.T) {
+	for _, size := range []int{1, 63, 4096, 4097, 1 << 20} {
+		a, err := New(size)
+		require.NoError(t, err)
+		b := a.Bytes()
+		require.Len(t, b, size)
+		require.Equal(t, size, a.Size())
+		require.Zero(t, a.Addr()%64)
+		require.Equal(t, a.Addr(), uintptr(a.Base()))
+		for i := range b {
+			require.Zero(t, b[i])
+			b[i] = 0xff
+		}
+		require.NoError(t, a.Close())
+		require.NoError(t, a.Close())
+		require.Nil(t, a.Bytes())
+		require.Nil(t, a.Base())
+		require.Zero(t, a.Addr())
+	}
+}
+
+func TestArenaBadSize(t *testing.T) {
+	for _, size := range []int{0, -1, math.MinInt, math.MaxInt, maxArena, maxArena + 1} {
+		_, err := New(size)
+		require.ErrorIs(t, err, ErrNoMemory, size)
+	}
+}
+
+// TestArenaLeak opens and closes more arenas than a process may have mapped.
+func TestArenaLeak(t *testing.T) {
+	for range 70000 {
+		a, err := New(1 << 20)
+		require.NoError(t, err)
+		a.Bytes()[0] = 1
+		require.NoError(t, a.Close())
+	}
+}
+
+func TestArenaConcurrent(t *testing.T) {
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for range 200 {
+				a, err := New(10000)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				b := a.Bytes()
+				for i := range b {
+					if b[i] != 0 {
+						t.Error("not zeroed")
+						return
+					}
+					b[i] = byte(g)
+				}
+				var closers sync.WaitGroup
+				for range 2 {
+					closers.Go(func() { _ = a.Close() })
+				}
+				closers.Wait()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSlab(t *testing.T) {
+	s := NewSlab(100)
+	require.Equal(t, 128, s.BlockSize())
+	seen := map[unsafe.Pointer]bool{}
+	var blocks []unsafe.Pointer
+	for range 3 * slabChunk / 128 {
+		p, err := s.Get()
+		require.NoError(t, err)
+		require.False(t, seen[p])
+		require.Zero(t, uintptr(p)%64)
+		seen[p] = true
+		b := unsafe.Slice((*byte)(p), 128)
+		require.Equal(t, make([]byte, 128), b)
+		for i := range b {
+			b[i] = 0xee
+		}
+		blocks = append(blocks, p)
+	}
+	for _, p := range blocks {
+		s.Put(p)
+	}
+	for range blocks {
+		p, err := s.Get()
+		require.NoError(t, err)
+		require.True(t, seen[p], "memory is reused")
+		require.Equal(t, make([]byte, 128), unsafe.Slice((*byte)(p), 128))
+	}
+}
+
+func TestSlabConcurrent(t *testing.T) {
+	s := NewSlab(64)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for range 2000 {
+				p, err := s.Get()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				w := (*uint64)(p)
+				if *w != 0 {
+					t.Error("two owners, or not zeroed")
+				}
+				*w = uint64(g) + 1
+				runtime.Gosched()
+				if *w != uint64(g)+1 {
+					t.Error("two owners")
+				}
+				s.Put(p)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+type evens struct{ base uintptr }
+
+func (e evens) Find(addr uintptr) (Region, bool) {
+	if off := addr - e.base; off < 100 && off/10%2 == 0 {
+		return Region{Addr: addr - off%10, Len: 10, Kind: KindMapValue, Perm: Read}, true
+	}
+	return Region{}, false
+}
+
+func TestTable(t *testing.T) {
+	var tab Table
+	_, ok := tab.Find(0)
+	require.False(t, ok)
+	tab.Add(Region{Addr: 1000, Len: 10, Kind: KindStack})
+	tab.Add(Region{Addr: 2000, Len: 0, Kind: KindPacket})
+	top := uintptr(math.MaxUint)
+	tab.Add(Region{Addr: top - 9, Len: 10, Kind: KindRecord})
+	tab.AddFinder(evens{5000})
+	for _, tt := range []struct {
+		addr, start uintptr // start is 0 if there is no region
+	}{
+		{999, 0}, {1000, 1000}, {1009, 1000}, {1010, 0}, {2000, 0}, {0, 0},
+		{top, top - 9}, {top - 9, top - 9}, {top - 10, 0},
+		{4999, 0}, {5000, 5000}, {5009, 5000}, {5010, 0}, {5025, 5020}, {5100, 0},
+	} {
+		r, ok := tab.Find(tt.addr)
+		require.Equal(t, tt.start != 0, ok, tt.addr)
+		require.Equal(t, tt.start, r.Addr, tt.addr)
+	}
+	regions, finders := tab.Len()
+	tab.Add(Region{Addr: 3000, Len: 8, Kind: KindBuffer})
+	tab.AddFinder(evens{7000})
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		tab.Find(7001)
+		tab.Find(7011)
+	}))
+	tab.Truncate(regions, finders)
+	for _, gone := range []uintptr{3000, 7001} {
+		_, ok = tab.Find(gone)
+		require.False(t, ok)
+	}
+	require.True(t, tab.Remove(1000))
+	require.False(t, tab.Remove(1000))
+	_, ok = tab.Find(1000)
+	require.False(t, ok)
+	_, ok = tab.Find(top)
+	require.True(t, ok)
+}
+
+func TestRegionContains(t *testing.T) {
+	r := Region{Addr: 1000, Len: 10}
+	require.True(t, r.Contains(1000, 10))
+	require.True(t, r.Contains(1010, 0))
+	require.False(t, r.Contains(1003, 8))
+	require.False(t, r.Contains(999, 1))
+	require.False(t, r.Contains(1001, math.MaxUint))
+	top := Region{Addr: math.MaxUint - 9, Len: 10}
+	require.True(t, top.Contains(math.MaxUint, 1))
+	require.False(t, top.Contains(math.MaxUint, 2))
+}
+
+func TestStrings(t *testing.T) {
+	require.Equal(t, "map value kind(0) kind(99)", fmt.Sprint(KindMapValue, " ", Kind(0), " ", Kind(99)))
+	require.Equal(t, "none r w rw", fmt.Sprint(Perm(0), " ", Read, " ", Write, " ", ReadWrite))
+}
+
+func TestCode(t *testing.T) {
+	c, err := NewCode(100)
+	require.NoError(t, err)
+	ret42 := []byte{0xb8, 42, 0, 0, 0, 0xc3} // mov eax, 42; ret
+	a, err := c.Write(ret42)
+	require.NoError(t, err)
+	b, err := c.Write(ret42)
+	require.NoError(t, err)
+	require.Equal(t, a+codeAlign, b)
+	_, err = c.Write(make([]byte, 100))
+	require.ErrorIs(t, err, ErrNoMemory)
+
+	err = c.Seal()
+	if runtime.GOARCH != "amd64" {
+		require.ErrorIs(t, err, ErrNoExec)
+	} else {
+		require.NoError(t, err)
+		require.NoError(t, c.Seal())
+		_, err = c.Write(ret42)
+		require.ErrorIs(t, err, ErrSealed)
+	}
+	require.Equal(t, ret42, c.arena.Bytes()[codeAlign:][:len(ret42)])
+
+	require.True(t, c.Retain())
+	require.NoError(t, c.Release())
+	require.NotNil(t, c.arena.Bytes(), "there is a user left")
+	require.NoError(t, c.Release())
+	require.Nil(t, c.arena.Bytes())
+	require.False(t, c.Retain())
+	require.ErrorIs(t, c.Release(), ErrClosed)
+	require.ErrorIs(t, c.Seal(), ErrClosed)
+	_, err = c.Write(ret42)
+	require.ErrorIs(t, err, ErrClosed)
+}

@@ -1,0 +1,42 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package mem
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// reservation is what the OS was asked for: guard page, pages, guard page.
+//
+//	+-------+---------------------------+-------+
+//	| guard | size, rounded up to pages | guard |
+//	+-------+---------------------------+-------+
+type reservation struct {
+	all []byte
+}
+
+func reserve(size int) (reservation, unsafe.Pointer, error) {
+	n := roundUp(size, pageSize)
+	all, err := unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|mapNoReserve)
+	if err != nil {
+		return reservation{}, nil, err
+	}
+	r := reservation{all}
+	if err := unix.Mprotect(r.inner(), unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		_ = unix.Munmap(all)
+		return reservation{}, nil, err
+	}
+	return r, unsafe.Pointer(&all[pageSize]), nil
+}
+
+// inner is the reservation without its guard pages.
+func (r reservation) inner() []byte { return r.all[pageSize : len(r.all)-pageSize] }
+
+func (r reservation) release() error { return unix.Munmap(r.all) }
+
+// seal takes write permission away and gives execute permission.
+func (r reservation) seal() error {
+	return unix.Mprotect(r.inner(), unix.PROT_READ|unix.PROT_EXEC)
+}

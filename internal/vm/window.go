@@ -1,0 +1,68 @@
+package vm
+
+import (
+	"unsafe"
+
+	"github.com/sandbpf/sandbpf/internal/mem"
+)
+
+// Window is a region made quick to check against. An access of 1<<n bytes at
+// addr is within it if addr-Base, as an unsigned number, is below the limit n
+// for its direction: one subtraction and one comparison, exact at both ends. The
+// zero Window admits nothing.
+type Window struct {
+	Base unsafe.Pointer
+	RLim [4]uint32 // reads of 1, 2, 4, 8 bytes
+	WLim [4]uint32 // writes of 1, 2, 4, 8 bytes
+	kind mem.Kind
+	perm mem.Perm
+	len  uintptr
+	name string
+}
+
+// maxWindow keeps limits within 32 bits; what lies beyond it in a larger region
+// is reached by the slow path.
+const maxWindow = 1<<32 - 1
+
+// Set makes w admit accesses to r and nothing else.
+func (w *Window) Set(r mem.Region) {
+	w.Base = mem.Pointer(r.Addr)
+	w.kind, w.perm, w.len, w.name = r.Kind, r.Perm, r.Len, r.Name
+	w.limits()
+}
+
+// Clear makes w admit nothing.
+func (w *Window) Clear() { *w = Window{} }
+
+// resize moves the end of w.
+func (w *Window) resize(n uintptr) {
+	w.len = n
+	w.limits()
+}
+
+func (w *Window) limits() {
+	n := min(w.len, maxWindow)
+	for i := range w.RLim {
+		lim := uint32(0)
+		if size := uintptr(1) << i; n >= size {
+			lim = uint32(min(n-size+1, maxWindow))
+		}
+		w.RLim[i], w.WLim[i] = 0, 0
+		if w.perm&mem.Read != 0 {
+			w.RLim[i] = lim
+		}
+		if w.perm&mem.Write != 0 {
+			w.WLim[i] = lim
+		}
+	}
+}
+
+// Region returns the region that w stands for.
+func (w *Window) Region() mem.Region {
+	return mem.Region{Addr: uintptr(w.Base), Len: w.len, Kind: w.kind, Perm: w.perm, Name: w.name}
+}
+
+// admits reports whether size bytes at addr may be accessed so, whatever the size.
+func (w *Window) admits(addr, size uintptr, perm mem.Perm) bool {
+	return w.perm&perm == perm && w.Region().Contains(addr, size)
+}

@@ -1,0 +1,131 @@
+// Package interp executes programs on any machine that Go runs on. It is the
+// reference for results: every access is checked against the memory that the
+// run was given, and a violation stops the run with a [vm.Fault].
+//
+// A program is decoded into operations of three operands (see ir.go for how),
+// which a generated loop executes (gen, zz_loop.go). What the loop cannot do by
+// itself (helpers, atomics, accesses that it cannot check quickly) it leaves to
+// run.go.
+package interp
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// Env is what a program refers to.
+type Env struct {
+	Maps    []vm.Map                           // by the index in 64-bit immediate loads
+	Externs []uint64                           // addresses of kernel variables, likewise
+	Helper  func(fn asm.BuiltinFunc) vm.Helper // nil: there is no such helper
+	NumCPU  int                                // virtual CPUs that will run it; 0: 1
+}
+
+func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
+	if e.Helper == nil {
+		return nil
+	}
+	return e.Helper(fn)
+}
+
+// DirectMap is a map whose values a program may address directly, without lookup.
+type DirectMap interface {
+	vm.Map
+	// ValueAddr returns the address of the byte at off in the first value.
+	ValueAddr(off uint32) (uint64, error)
+}
+
+// Code is a decoded program. It can run on several virtual CPUs at once.
+type Code struct {
+	p       *prog.Program
+	env     Env
+	ops     []operation
+	consts  []uint64 // contents of the slots from firstConst on
+	helpers []vm.Helper
+	origins []origin // by operation
+	windows int      // how many windows memory operations use
+	index   []int32  // by slot: how many instructions come before
+	blockPC map[int]uintptr
+
+	mu       sync.Mutex
+	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
+}
+
+// origin says where an operation comes from.
+type origin struct {
+	slot int32
+	cold int32 // of a pair with memory access: index of the operation that begins its two halves on their own
+}
+
+// Compile decodes p. The error is a [*prog.Error].
+func Compile(p *prog.Program, env Env) (*Code, error) {
+	d := decoder{p: p, env: &env, constIndex: make(map[uint64]int)}
+	if err := d.translate(); err != nil {
+		return nil, err
+	}
+	d.liveness()
+	d.optimise()
+	c := d.emit()
+	c.machines = make([]*machine, max(env.NumCPU, 1))
+	return c, nil
+}
+
+// decoder is the state of Compile.
+type decoder struct {
+	p   *prog.Program
+	env *Env
+
+	leader   []bool  // by slot: a block begins here
+	blockAt  []int32 // by slot
+	blocks   []block
+	current  *block
+	slot     int32
+	hasCalls bool // there are subprograms, or callbacks
+
+	consts     []uint64
+	constIndex map[uint64]int
+	helpers    []vm.Helper
+}
+
+// helperIndex returns the index in Code.helpers of a helper's body.
+func (d *decoder) helperIndex(h vm.Helper) int64 {
+	d.helpers = append(d.helpers, h)
+	return int64(len(d.helpers) - 1)
+}
+
+// optimise rewrites every block on slots.
+func (d *decoder) optimise() {
+	o := optimiser{d: d}
+	var before, after []instr
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		live := b.liveOut
+		if n := len(b.instrs); n > 0 {
+			read, written := d.implicit(b.instrs[n-1].op)
+			live = live&^written | read
+		}
+		before = append(before[:0], b.instrs...)
+		o.values(b)
+		o.need(live)
+		var ok bool
+		if after, ok = o.allocate(after[:0], live); ok {
+			b.instrs = append(b.instrs[:0], after...)
+		} else {
+			b.instrs = append(b.instrs[:0], before...) // registers are slots as well
+		}
+	}
+}
+
+// funcBase is where function pointers lie: no memory is there, on any machine.
+const funcBase = 0xb9f0_0000_0000_0000
+
+func funcHandle(slot int) uint64 { return funcBase | uint64(uint32(slot)) }
+
+// opAt returns the operation at a byte offset.
+func (c *Code) opAt(pc uintptr) *operation { return &c.ops[int(pc)/opSize] }
+
+func (c *Code) base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(c.ops)) }

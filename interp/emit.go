@@ -1,0 +1,209 @@
+package interp
+
+import "unsafe"
+
+// fused holds the operation that does the work of two, by the two; 0 if there
+// is none (opExit, which no pair is).
+var fused = func() (t [256][256]opcode) {
+	for p, op := range pairs {
+		t[p[0]][p[1]] = op
+	}
+	return t
+}()
+
+// emitter writes the operations.
+type emitter struct {
+	d         *decoder
+	c         *Code
+	constSlot []uint8 // by constant: its slot, 0 if it has none
+	patches   []patch
+	cold      []coldPair
+	windows   map[int64]uint32
+	expanded  []instr
+	cost      []int32
+}
+
+// patch is a jump whose target was not yet known.
+type patch struct {
+	op    int
+	block int32
+}
+
+// coldPair is a pair that needs its halves on their own as well.
+type coldPair struct {
+	op            int
+	first, second instr
+}
+
+func (d *decoder) emit() *Code {
+	e := emitter{d: d, c: &Code{p: d.p, env: *d.env, helpers: d.helpers, blockPC: make(map[int]uintptr)}}
+	e.index()
+	e.constants()
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		b.pc = len(e.c.ops) * opSize
+		e.c.blockPC[int(b.start)] = uintptr(b.pc)
+		e.block(b)
+	}
+	for i := 0; i < len(e.cold); i++ {
+		e.expand(e.cold[i])
+	}
+	for _, p := range e.patches {
+		e.c.ops[p.op].z = uint32(d.blocks[p.block].pc)
+	}
+	e.single(instr{op: opHost, dst: -1, a: noValue, b: noValue, c: noValue}) // where callbacks return to
+	return e.c
+}
+
+// index counts instructions, for the budget.
+func (e *emitter) index() {
+	e.c.index = make([]int32, len(e.d.p.Insns)+1)
+	n := int32(0)
+	for slot := 0; slot < len(e.d.p.Insns); slot++ {
+		e.c.index[slot] = n
+		if e.d.p.Insns[slot].Slots() == 2 {
+			slot++
+			e.c.index[slot] = n
+		}
+		n++
+	}
+	e.c.index[len(e.d.p.Insns)] = n
+}
+
+// constants gives slots to the constants that are left, as far as they go.
+func (e *emitter) constants() {
+	e.constSlot = make([]uint8, len(e.d.consts))
+	for i := range e.d.blocks {
+		for _, in := range e.d.blocks[i].instrs {
+			for _, v := range [...]value{in.a, in.b, in.c} {
+				k := constBase - v
+				if v > constBase || e.constSlot[k] != 0 || firstConst+len(e.c.consts) == numSlots {
+					continue
+				}
+				e.constSlot[k] = uint8(firstConst + len(e.c.consts))
+				e.c.consts = append(e.c.consts, e.d.consts[k])
+			}
+		}
+	}
+}
+
+// block writes the operations of a block, as few as pairs allow.
+func (e *emitter) block(b *block) {
+	ins := e.loadConstants(b.instrs)
+	n := len(ins)
+	e.cost = append(e.cost[:0], make([]int32, n+2)...)
+	pairs := func(i int) bool { return i+1 < n && fused[ins[i].op][ins[i+1].op] != 0 }
+	for i := n - 1; i >= 0; i-- {
+		e.cost[i] = 1 + e.cost[i+1]
+		if pairs(i) {
+			e.cost[i] = min(e.cost[i], 1+e.cost[i+2])
+		}
+	}
+	for i := 0; i < n; i++ {
+		if pairs(i) && e.cost[i] == 1+e.cost[i+2] {
+			e.pair(ins[i], ins[i+1])
+			i++
+			continue
+		}
+		e.single(ins[i])
+	}
+}
+
+// loadConstants brings constants that have no slot into one of the scratch slots.
+func (e *emitter) loadConstants(in []instr) []instr {
+	e.expanded = e.expanded[:0]
+	for _, ins := range in {
+		for i, v := range [...]*value{&ins.a, &ins.b, &ins.c} {
+			if k := constBase - *v; *v <= constBase && e.constSlot[k] == 0 {
+				e.expanded = append(e.expanded, instr{op: opLoadImm, dst: int8(scratch + i), a: noValue, b: noValue,
+					c: noValue, x: int64(e.d.consts[k]), slot: ins.slot})
+				*v = value(scratch + i)
+			}
+		}
+		e.expanded = append(e.expanded, ins)
+	}
+	return e.expanded
+}
+
+func (e *emitter) slotOf(v value) uint8 {
+	switch {
+	case v == noValue:
+		return 0
+	case v <= constBase:
+		return e.constSlot[constBase-v]
+	}
+	return uint8(v)
+}
+
+// window returns the byte offset of the window that a memory operation uses.
+func (e *emitter) window(in instr) uint32 {
+	if !opInfos[in.op].mem {
+		return 0
+	}
+	e.c.windows++
+	return uint32(e.c.windows-1) * uint32(unsafe.Sizeof(uintptr(0)))
+}
+
+func (e *emitter) append(op operation, slot int32) int {
+	e.c.ops = append(e.c.ops, op)
+	e.c.origins = append(e.c.origins, origin{slot: slot, cold: -1})
+	return len(e.c.ops) - 1
+}
+
+// written returns the slot in the operation's field a: what it writes, or what
+// a store reads.
+func (e *emitter) written(in instr) uint8 {
+	if in.dst >= 0 {
+		return uint8(in.dst)
+	}
+	return e.slotOf(in.a)
+}
+
+func (e *emitter) single(in instr) int {
+	at := e.append(operation{code: in.op, a: e.written(in), b: e.slotOf(in.b), c: e.slotOf(in.c),
+		y: e.window(in), x: in.x}, in.slot)
+	e.jump(at, in)
+	return at
+}
+
+func (e *emitter) pair(first, second instr) {
+	at := e.append(operation{code: fused[first.op][second.op],
+		a: e.written(first), b: e.slotOf(first.b), c: e.slotOf(first.c), y: e.window(first), x: first.x,
+		d: e.written(second), e: e.slotOf(second.b), f: e.slotOf(second.c), z: e.window(second), w: second.x}, first.slot)
+	e.jump(at, second)
+	if opInfos[first.op].mem || opInfos[second.op].mem {
+		e.cold = append(e.cold, coldPair{at, first, second})
+	}
+}
+
+// jump fills in what a control transfer needs.
+func (e *emitter) jump(at int, in instr) {
+	op := &e.c.ops[at]
+	next := int64(e.c.index[in.slot]) + 1
+	switch {
+	case in.op == opExit:
+		op.w = next
+	case in.op == opCall:
+		op.x = next
+		fallthrough
+	case opInfos[in.op].jump:
+		e.patches = append(e.patches, patch{at, in.target})
+		op.w = next - int64(e.c.index[e.d.blocks[in.target].start])
+	}
+}
+
+// expand writes the halves of a pair on their own, where the loop goes on when
+// the pair could not do one of them. They share its windows.
+func (e *emitter) expand(p coldPair) {
+	hot := e.c.ops[p.op]
+	first := e.single(p.first)
+	second := e.single(p.second)
+	e.c.origins[p.op].cold = int32(first)
+	if opInfos[p.first.op].mem {
+		e.c.ops[first].y = hot.y
+	}
+	if opInfos[p.second.op].mem {
+		e.c.ops[second].y = hot.z
+	}
+	e.append(operation{code: opGoto, z: uint32((p.op + 1) * opSize)}, p.second.slot)
+}

@@ -1,0 +1,301 @@
+package interp
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/isa"
+)
+
+// translate checks the program's structure and brings it into blocks.
+func (d *decoder) translate() error {
+	if err := d.leaders(); err != nil {
+		return err
+	}
+	d.blockAt = make([]int32, len(d.p.Insns))
+	for i := range d.blockAt {
+		d.blockAt[i] = -1
+	}
+	for slot := 0; slot < len(d.p.Insns); slot += d.p.Insns[slot].Slots() {
+		if d.leader[slot] {
+			d.blockAt[slot] = int32(len(d.blocks))
+			d.blocks = append(d.blocks, block{start: int32(slot), next: -1})
+		}
+	}
+	current := -1
+	for slot := 0; slot < len(d.p.Insns); slot += d.p.Insns[slot].Slots() {
+		if d.leader[slot] {
+			if current >= 0 && !d.closed(current) {
+				d.blocks[current].next = int32(current + 1)
+			}
+			current++
+		}
+		d.slot = int32(slot)
+		d.current = &d.blocks[current]
+		if err := d.instruction(d.p.Insns[slot], slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closed reports whether nothing falls through the end of block i.
+func (d *decoder) closed(i int) bool {
+	n := len(d.blocks[i].instrs)
+	return n > 0 && opInfos[d.blocks[i].instrs[n-1].op].ends
+}
+
+// leaders finds where blocks begin.
+func (d *decoder) leaders() error {
+	insns := d.p.Insns
+	if len(insns) == 0 {
+		return d.p.Errorf(0, "program has no instructions")
+	}
+	d.leader = make([]bool, len(insns)+1)
+	d.leader[0] = true
+	second := make([]bool, len(insns)) // second slots of 64-bit immediate loads
+	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
+		ins := insns[slot]
+		if err := ins.Validate(); err != nil {
+			return d.p.Errorf(slot, "%v", err)
+		}
+		if ins.Slots() == 2 {
+			if slot+1 == len(insns) {
+				return d.p.Errorf(slot, "64-bit immediate load without its second slot")
+			}
+			second[slot+1] = true
+		}
+		switch ins.Kind() {
+		case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
+			asm.KindCallKfunc, asm.KindCallX, asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease,
+			asm.KindLoadAbs, asm.KindLoadInd:
+			d.leader[slot+1] = true
+		}
+		if off, ok := ins.JumpOffset(); ok {
+			d.hasCalls = d.hasCalls || ins.Kind() == asm.KindCallLocal || ins.Kind() == asm.KindLoadImm64
+			target := slot + 1 + int(off)
+			if target < 0 || target >= len(insns) {
+				return d.p.Errorf(slot, "jump to instruction %d, outside of the program", target)
+			}
+			d.leader[target] = true
+		}
+	}
+	for slot, is := range second {
+		if is && d.leader[slot] {
+			return d.p.Errorf(slot, "jump into the middle of a 64-bit immediate load")
+		}
+	}
+	last := len(insns) - 1
+	if second[last] {
+		last--
+	}
+	switch insns[last].Kind() {
+	case asm.KindExit, asm.KindGoto:
+	default:
+		return d.p.Errorf(last, "execution falls off the end of the program")
+	}
+	return nil
+}
+
+func (d *decoder) add(in instr) {
+	in.slot = d.slot
+	d.current.instrs = append(d.current.instrs, in)
+}
+
+// set adds an instruction that writes a register.
+func (d *decoder) set(op opcode, dst asm.Register, b, c value) error {
+	if dst == asm.R10 {
+		return d.p.Errorf(int(d.slot), "frame pointer r10 is read only")
+	}
+	d.add(instr{op: op, dst: int8(dst), a: noValue, b: b, c: c})
+	return nil
+}
+
+// instruction adds what an instruction of the program becomes.
+func (d *decoder) instruction(ins asm.Instruction, slot int) error {
+	info, _ := ins.Info() // leaders has validated it
+	dst, src := value(ins.Dst), value(ins.Src)
+	switch info.Kind {
+	case asm.KindALU:
+		return d.alu(ins, info)
+	case asm.KindNeg:
+		return d.set(pick(info.Wide, opNeg64, opNeg32), ins.Dst, dst, noValue)
+	case asm.KindMovSX:
+		return d.set(signExtendOp(info.Bits, info.Wide), ins.Dst, src, noValue)
+	case asm.KindToLE, asm.KindToBE, asm.KindBSwap:
+		swap := info.Kind == asm.KindBSwap || (info.Kind == asm.KindToBE) != isa.BigEndian
+		return d.set(swapOp(info.Bits, swap), ins.Dst, dst, noValue)
+	case asm.KindLoadImm64:
+		k, err := d.immediate(ins, slot)
+		if err != nil {
+			return err
+		}
+		return d.set(opMov64, ins.Dst, d.constant(k), noValue)
+	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
+		return d.access(ins, info)
+	case asm.KindJump:
+		return d.jump(ins, info, slot)
+	case asm.KindGoto, asm.KindMayGoto:
+		off, _ := ins.JumpOffset()
+		op := opGoto
+		if info.Kind == asm.KindMayGoto {
+			op = opMayGoto
+		}
+		d.add(instr{op: op, dst: -1, a: noValue, b: noValue, c: noValue, target: d.blockAt[slot+1+int(off)]})
+		return nil
+	}
+	return d.outside(ins, info, slot)
+}
+
+// outside adds what the loop leaves to others.
+func (d *decoder) outside(ins asm.Instruction, info *asm.Info, slot int) error {
+	in := instr{dst: -1, a: noValue, b: noValue, c: noValue}
+	switch info.Kind {
+	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
+		if ins.Src == asm.R10 && (info.Atomic.Fetch() || info.Kind == asm.KindLoadAcquire && ins.Dst == asm.R10) {
+			return d.p.Errorf(slot, "frame pointer r10 is read only")
+		}
+		in.op = opAtomic
+	case asm.KindLoadAbs, asm.KindLoadInd:
+		in.op = opPacket
+	case asm.KindExit:
+		in.op = opExit
+	case asm.KindCallLocal:
+		in.op, in.target = opCall, d.blockAt[slot+1+int(ins.ImmLo())]
+	case asm.KindCallHelper:
+		body := d.env.helper(asm.BuiltinFunc(ins.Imm))
+		if body == nil && asm.BuiltinFunc(ins.Imm) != asm.FnTailCall {
+			return d.p.Errorf(slot, "helper %s is not supported", asm.BuiltinFunc(ins.Imm))
+		}
+		in.op, in.x = opHelper, d.helperIndex(body)
+	case asm.KindCallKfunc:
+		name := "?"
+		if i := ins.Imm; i >= 0 && i < int64(len(d.p.Kfuncs)) {
+			name = d.p.Kfuncs[i].Name
+		}
+		return d.p.Errorf(slot, "kernel function %s is not supported", name)
+	case asm.KindCallX:
+		return d.p.Errorf(slot, "callx: calls through a register are not supported, by Linux neither")
+	case asm.KindAddrSpaceCast:
+		return d.p.Errorf(slot, "addr_space_cast: arenas are not supported")
+	default:
+		return d.p.Errorf(slot, "instruction of kind %d is not supported", info.Kind)
+	}
+	d.add(in)
+	return nil
+}
+
+func pick[T any](cond bool, yes, no T) T {
+	if cond {
+		return yes
+	}
+	return no
+}
+
+func signExtendOp(bits uint8, wide bool) opcode {
+	switch bits {
+	case 8:
+		return pick(wide, opSX8, opSX8to32)
+	case 16:
+		return pick(wide, opSX16, opSX16to32)
+	}
+	return opSX32
+}
+
+func swapOp(bits uint8, swap bool) opcode {
+	switch bits {
+	case 16:
+		return pick(swap, opSwap16, opMov16)
+	case 32:
+		return pick(swap, opSwap32, opMov32)
+	}
+	return pick(swap, opSwap64, opMov64)
+}
+
+func (d *decoder) alu(ins asm.Instruction, info *asm.Info) error {
+	src := value(ins.Src)
+	if info.Source == asm.ImmSource {
+		src = d.constant(uint64(ins.Imm))
+	}
+	if info.ALU == asm.Mov {
+		return d.set(pick(info.Wide, opMov64, opMov32), ins.Dst, src, noValue)
+	}
+	ops := aluOps[info.ALU]
+	return d.set(pick(info.Wide, ops[1], ops[0]), ins.Dst, value(ins.Dst), src)
+}
+
+// immediate returns what a 64-bit immediate load puts into its register.
+func (d *decoder) immediate(ins asm.Instruction, slot int) (uint64, error) {
+	i := int(ins.ImmLo())
+	switch ins.Src {
+	case asm.PseudoNone:
+		return uint64(ins.Imm), nil
+	case asm.PseudoMapIdx, asm.PseudoMapIdxValue:
+		if i < 0 || i >= len(d.env.Maps) {
+			return 0, d.p.Errorf(slot, "map %d: the program has %d maps", i, len(d.env.Maps))
+		}
+		if ins.Src == asm.PseudoMapIdx {
+			return d.env.Maps[i].Addr(), nil
+		}
+		direct, ok := d.env.Maps[i].(DirectMap)
+		if !ok {
+			return 0, d.p.Errorf(slot, "map %s has no value with a fixed address", d.env.Maps[i].Name())
+		}
+		addr, err := direct.ValueAddr(uint32(ins.ImmHi()))
+		if err != nil {
+			return 0, d.p.Errorf(slot, "map %s: %v", d.env.Maps[i].Name(), err)
+		}
+		return addr, nil
+	case asm.PseudoFunc:
+		return funcHandle(slot + 1 + i), nil
+	case asm.PseudoBTFID:
+		if i < 0 || i >= len(d.env.Externs) {
+			return 0, d.p.Errorf(slot, "kernel variable %d is not known", i)
+		}
+		return d.env.Externs[i], nil
+	}
+	return 0, d.p.Errorf(slot, "64-bit immediate of kind %d must be resolved by a loader", uint8(ins.Src))
+}
+
+// loadOps and storeOps are by the logarithm of the size.
+var (
+	loadOps       = [4]opcode{opLoad8, opLoad16, opLoad32, opLoad64}
+	signedLoadOps = [4]opcode{opLoadS8, opLoadS16, opLoadS32}
+	storeOps      = [4]opcode{opStore8, opStore16, opStore32, opStore64}
+)
+
+func log2(size int) int { return map[int]int{1: 0, 2: 1, 4: 2, 8: 3}[size] }
+
+func (d *decoder) access(ins asm.Instruction, info *asm.Info) error {
+	log := log2(info.Size.Bytes())
+	in := instr{dst: -1, a: noValue, c: noValue, x: int64(ins.Off)}
+	switch info.Kind {
+	case asm.KindLoad:
+		if ins.Dst == asm.R10 {
+			return d.p.Errorf(int(d.slot), "frame pointer r10 is read only")
+		}
+		in.op, in.dst, in.b = loadOps[log], int8(ins.Dst), value(ins.Src)
+		if info.Signed {
+			in.op = signedLoadOps[log]
+		}
+	case asm.KindStoreImm:
+		in.op, in.a, in.b = storeOps[log], d.constant(uint64(ins.Imm)), value(ins.Dst)
+	case asm.KindStoreReg:
+		in.op, in.a, in.b = storeOps[log], value(ins.Src), value(ins.Dst)
+	}
+	d.add(in)
+	return nil
+}
+
+func (d *decoder) jump(ins asm.Instruction, info *asm.Info, slot int) error {
+	src := value(ins.Src)
+	if info.Source == asm.ImmSource {
+		src = d.constant(uint64(ins.Imm))
+	}
+	cond := conditionOps[info.Jump]
+	in := instr{op: pick(info.Wide, cond.op64, cond.op32), dst: -1, a: noValue, b: value(ins.Dst), c: src,
+		target: d.blockAt[slot+1+int(ins.Off)]}
+	if cond.swap {
+		in.b, in.c = in.c, in.b
+	}
+	d.add(in)
+	return nil
+}

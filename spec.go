@@ -1,0 +1,78 @@
+package sandbpf
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/maps"
+)
+
+// ProgramType is a program type; see the constants of package hooks.
+type ProgramType = prog.Type
+
+// AttachType is where a program of a type attaches (enum bpf_attach_type).
+type AttachType = prog.AttachType
+
+// Line is a source line of a program.
+type Line = prog.Line
+
+// ProgramSpec is the blueprint of a program. A loader makes it from an object
+// file; it can also be written by hand around a few instructions.
+type ProgramSpec struct {
+	Name       string
+	Type       ProgramType
+	AttachType AttachType
+	AttachTo   string // what follows the type in the section name: "raw_syscalls/sys_enter" of "tracepoint/raw_syscalls/sys_enter"
+	Section    string // the section it came from, "" if none
+	License    string
+	Sleepable  bool
+
+	// Instructions of the program and of all subprograms that it calls, the entry
+	// first. Each function starts with an instruction that has its name as symbol.
+	// References are by name: maps of the collection, functions, kernel functions
+	// and variables.
+	Instructions asm.Instructions
+
+	Lines  []Line                  // source lines, by slot in Instructions
+	Funcs  map[string]*FuncInfo    // what is known of functions, by symbol
+	Kfuncs map[string]*prog.Kfunc  // declarations of the kernel functions it calls
+	Ksyms  map[string]*prog.Extern // declarations of the kernel variables it refers to
+}
+
+// FuncInfo is what an object file says of a function beyond its instructions.
+type FuncInfo struct {
+	Linkage   prog.Linkage
+	Proto     *prog.BTFType
+	Exception bool // the exception callback of the program
+}
+
+// CollectionSpec is the blueprint of programs and the maps that they share.
+type CollectionSpec struct {
+	Programs map[string]*ProgramSpec
+
+	// Maps by name. Elements in the Contents of a ProgramArray may have the name of a
+	// program as value, a string; those of a map of maps the name of a map.
+	Maps     map[string]*maps.Spec
+	MapTypes map[string]*MapTypes // of keys and values, where known
+
+	Variables map[string]*VariableSpec
+	Notes     []string // what the object asks for and does not get, for people to read
+}
+
+// MapTypes are the types of what is in a map, nil where they are not known. The value of
+// a map of global variables is a struct of these.
+type MapTypes struct {
+	Key, Value *prog.BTFType
+	Inner      *MapTypes // of the maps in a map of maps
+}
+
+// VariableSpec is a global variable: bytes of the first value of a map. Set and Get
+// change and read what it is when the programs start.
+type VariableSpec struct {
+	Name     string
+	Map      string // the map of its section: ".data", ".rodata.config"
+	Off      uint32
+	Size     uint32
+	Type     *prog.BTFType // nil if not known
+	ReadOnly bool          // to programs, and to all once it is loaded
+	Value    []byte        // a part of the map's initial Contents
+}
