@@ -31,10 +31,13 @@ type allocation struct {
 	used   [scratch - firstTemp]int32
 }
 
+// neverWritten is the time at which a register's slot is overwritten that is not.
+const neverWritten = -2
+
 // homes lets the last definition of a register write to the register's slot.
 func (a *allocation) homes() {
 	for r := range a.moves {
-		a.moves[r], a.writes[r], a.saved[r] = noValue, -1, -1
+		a.moves[r], a.writes[r], a.saved[r] = noValue, neverWritten, -1
 		v := a.cur[r]
 		if !a.live.has(r) || v == value(r) {
 			continue
@@ -51,7 +54,7 @@ func (a *allocation) homes() {
 // was overwritten.
 func (a *allocation) lateReads() (late regs) {
 	check := func(v value, at int32) {
-		if v >= 0 && v < firstDef && a.writes[v] >= 0 && at > a.writes[v] {
+		if v >= 0 && v < firstDef && a.writes[v] != neverWritten && at > a.writes[v] {
 			late |= 1 << v
 		}
 	}
@@ -65,7 +68,7 @@ func (a *allocation) lateReads() (late regs) {
 		}
 	}
 	for r, v := range a.moves {
-		if v >= 0 && v < firstDef && v != value(r) && a.writes[v] >= 0 {
+		if v >= 0 && v < firstDef && v != value(r) && a.writes[v] != neverWritten {
 			late |= 1 << v // the order of moves is then of no concern
 		}
 	}

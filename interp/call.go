@@ -73,19 +73,13 @@ type Target interface{ Interpreted() *Code }
 
 // tailCall replaces the program by another, unless there is none: then it goes on.
 func (m *machine) tailCall() error {
-	array, ok := m.cpu.MapAt(m.slots[asm.R2]).(ProgArray)
-	if !ok {
-		return m.fault(&vm.Fault{Err: vm.ErrHelper, Detail: "tail_call: r2 is no program array"})
+	code, err := tailTarget(m.cpu, m.slots[asm.R2], m.slots[asm.R3])
+	if err != nil {
+		return m.fault(err)
 	}
-	target, ok := array.Target(uint32(m.slots[asm.R3])).(Target)
-	if !ok || m.cpu.TailCalls >= maxTailCalls {
-		return nil
-	}
-	code := target.Interpreted()
 	if code == nil {
 		return nil
 	}
-	m.cpu.TailCalls++
 	frame := int(m.fp / frameSize)
 	if m.fp == m.fpMin {
 		m.busy = false // nothing of it is needed any more: a program may tail-call itself
@@ -97,7 +91,7 @@ func (m *machine) tailCall() error {
 	ctx := m.slots[asm.R1]
 	next.begin(frame)
 	next.slots[asm.R1] = ctx
-	err := next.execute()
+	err = next.execute()
 	next.busy = false
 	m.given, m.left, m.rest = next.given, next.left, next.rest
 	m.cpu.Prog, m.cpu.Maps, m.cpu.Call = m.code.p, m.code.env.Maps, m.callback
@@ -106,6 +100,24 @@ func (m *machine) tailCall() error {
 	}
 	m.slots[asm.R0] = next.slots[asm.R0]
 	return m.returnNow()
+}
+
+// tailTarget returns the program at an index of the program array that r2
+// stands for, nil if the tail call falls through. It counts the call.
+func tailTarget(c *vm.CPU, r2, index uint64) (*Code, error) {
+	array, ok := c.MapAt(r2).(ProgArray)
+	if !ok {
+		return nil, &vm.Fault{Err: vm.ErrHelper, Detail: "tail_call: r2 is no program array"}
+	}
+	target, ok := array.Target(uint32(index)).(Target)
+	if !ok || c.TailCalls >= maxTailCalls {
+		return nil, nil
+	}
+	code := target.Interpreted()
+	if code != nil {
+		c.TailCalls++
+	}
+	return code, nil
 }
 
 // returnNow leaves the current function, whose instructions are accounted for.
@@ -135,7 +147,7 @@ func (m *machine) packet() error {
 	info, _ := ins.Info()
 	off := int64(ins.ImmLo())
 	if info.Kind == asm.KindLoadInd {
-		off += int64(int32(m.slots[ins.Src]))
+		off = int64(int32(uint32(off) + uint32(m.slots[ins.Src])))
 	}
 	v, ok := loadPacket(m.cpu, off, info.Size.Bytes())
 	m.slots[asm.R0] = v

@@ -9,6 +9,7 @@
 package interp
 
 import (
+	"sort"
 	"sync"
 	"unsafe"
 
@@ -23,6 +24,13 @@ type Env struct {
 	Externs []uint64                           // addresses of kernel variables, likewise
 	Helper  func(fn asm.BuiltinFunc) vm.Helper // nil: there is no such helper
 	NumCPU  int                                // virtual CPUs that will run it; 0: 1
+
+	// Sanitize makes runs slow and strict: they also report what only a verifier
+	// would find.
+	Sanitize bool
+	// Observe, if set, makes runs slow and sees the registers before each
+	// instruction.
+	Observe func(slot int, r *Registers)
 }
 
 func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
@@ -46,10 +54,11 @@ type Code struct {
 	ops     []operation
 	consts  []uint64 // contents of the slots from firstConst on
 	helpers []vm.Helper
-	origins []origin // by operation
-	windows int      // how many windows memory operations use
-	index   []int32  // by slot: how many instructions come before
-	blockPC map[int]uintptr
+	origins []origin        // by operation
+	windows int             // how many windows memory operations use
+	index   []int32         // by slot: how many instructions come before
+	blockPC map[int]uintptr // by slot that a block begins at
+	starts  []int32         // those slots, in order
 
 	mu       sync.Mutex
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
@@ -65,6 +74,9 @@ type origin struct {
 func Compile(p *prog.Program, env Env) (*Code, error) {
 	d := decoder{p: p, env: &env, constIndex: make(map[uint64]int)}
 	if err := d.translate(); err != nil {
+		return nil, err
+	}
+	if err := d.initialised(); err != nil {
 		return nil, err
 	}
 	d.liveness()
@@ -85,6 +97,8 @@ type decoder struct {
 	current  *block
 	slot     int32
 	hasCalls bool // there are subprograms, or callbacks
+
+	callbacks []int32 // blocks that function pointers point to
 
 	consts     []uint64
 	constIndex map[uint64]int
@@ -124,6 +138,12 @@ func (d *decoder) optimise() {
 const funcBase = 0xb9f0_0000_0000_0000
 
 func funcHandle(slot int) uint64 { return funcBase | uint64(uint32(slot)) }
+
+// blockAt returns the slot of the block that begins at a byte offset.
+func (c *Code) blockAt(pc uintptr) int {
+	i := sort.Search(len(c.starts), func(i int) bool { return c.blockPC[int(c.starts[i])] > pc })
+	return int(c.starts[i-1])
+}
 
 // opAt returns the operation at a byte offset.
 func (c *Code) opAt(pc uintptr) *operation { return &c.ops[int(pc)/opSize] }

@@ -43,6 +43,10 @@ func (d *decoder) emit() *Code {
 		b := &d.blocks[i]
 		b.pc = len(e.c.ops) * opSize
 		e.c.blockPC[int(b.start)] = uintptr(b.pc)
+		e.c.starts = append(e.c.starts, b.start)
+		if len(b.instrs) == 0 { // no two blocks begin at the same operation
+			b.instrs = append(b.instrs, instr{op: opNop, dst: -1, a: noValue, b: noValue, c: noValue, slot: b.start})
+		}
 		e.block(b)
 	}
 	for i := 0; i < len(e.cold); i++ {

@@ -18,6 +18,9 @@ const slice = 1 << 16
 // before. An error is a [*vm.Fault], or what c.Context says when it is done.
 func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	c.Begin()
+	if code.env.Sanitize || code.env.Observe != nil {
+		return code.runSteps(c)
+	}
 	m := code.lease(c)
 	m.given, m.left, m.rest = 0, 0, c.Limit
 	m.refill()
@@ -145,7 +148,7 @@ func (m *machine) budget() error {
 	for m.left < 0 {
 		if !m.refill() {
 			f := &vm.Fault{Err: vm.ErrBudget, Detail: fmt.Sprintf("%d instructions", m.cpu.Limit)}
-			return m.faultAt(f, int(m.code.origins[int(m.pc)/opSize].slot))
+			return m.faultAt(f, m.code.blockAt(m.pc))
 		}
 	}
 	return nil
@@ -159,10 +162,10 @@ func (m *machine) faultAt(err error, slot int) error {
 	if !ok {
 		f = &vm.Fault{Err: vm.ErrHelper, Detail: err.Error(), Cause: err}
 	}
-	if f.Prog != "" || f.Line.Number != 0 { // of a callback that a helper ran: complete already
+	if f.Placed { // by a callback that a helper ran
 		return f
 	}
 	m.left -= int64(m.code.index[slot])
-	f.Prog, f.Slot, f.Line = m.code.p.Name, slot, m.code.p.LineAt(slot)
+	f.Prog, f.Slot, f.Line, f.Placed = m.code.p.Name, slot, m.code.p.LineAt(slot), true
 	return f
 }

@@ -128,6 +128,9 @@ func (d *decoder) instruction(ins asm.Instruction, slot int) error {
 		if err != nil {
 			return err
 		}
+		if ins.Src == asm.PseudoFunc {
+			d.callbacks = append(d.callbacks, d.blockAt[slot+1+int(ins.ImmLo())])
+		}
 		return d.set(opMov64, ins.Dst, d.constant(k), noValue)
 	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
 		return d.access(ins, info)

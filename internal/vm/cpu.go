@@ -61,6 +61,9 @@ type CPU struct {
 	Call func(fn uint64, args *[5]uint64) (uint64, error)
 
 	EntryR2 uint64 // r2 at entry, where the program type has a second argument
+	// Watch, if set, sees every access through Bytes and may refuse it.
+	Watch func(addr uint64, n int, perm mem.Perm) error
+
 	Rand    uint64 // state of the CPU's random generator
 	Owner   any    // the engine's own state of this CPU
 	HookMem any    // the hooks' memory of this CPU; an io.Closer is closed with the machine
@@ -360,6 +363,11 @@ func (c *CPU) Bytes(addr uint64, n int, perm mem.Perm) ([]byte, error) {
 	}
 	if !r.Contains(a, uintptr(n)) || r.Perm&perm != perm {
 		return nil, c.refuse(addr, n, perm, r)
+	}
+	if c.Watch != nil {
+		if err := c.Watch(addr, n, perm); err != nil {
+			return nil, err
+		}
 	}
 	return unsafe.Slice((*byte)(mem.Pointer(a)), n), nil
 }

@@ -22,7 +22,7 @@ func (c *CPU) LoadCtx(addr uint64, size int) (uint64, error) {
 	if f != nil && f.Kind != prog.Scalar && f.Size != 8 {
 		return c.Ptrs[f.Ptr], nil
 	}
-	return loadN(unsafe.Add(mem.Pointer(c.ctxAddr), off), size), nil
+	return mem.Load(c.ctxBytes(off, size)), nil
 }
 
 // StoreCtx writes size bytes (1, 2, 4 or 8) to the context at addr, which is in
@@ -32,7 +32,7 @@ func (c *CPU) StoreCtx(addr uint64, size int, v uint64) error {
 	if err != nil {
 		return err
 	}
-	storeN(unsafe.Add(mem.Pointer(c.ctxAddr), off), size, v)
+	mem.Store(c.ctxBytes(off, size), v)
 	return nil
 }
 
@@ -69,27 +69,6 @@ func (c *CPU) badField(addr uint64, size int, perm mem.Perm, r mem.Region, detai
 	return &Fault{Err: ErrPermission, Addr: addr, Size: size, Write: perm&mem.Write != 0, Region: r, Detail: detail}
 }
 
-func loadN(p unsafe.Pointer, size int) uint64 {
-	switch size {
-	case 1:
-		return uint64(*(*uint8)(p))
-	case 2:
-		return uint64(*(*uint16)(p))
-	case 4:
-		return uint64(*(*uint32)(p))
-	}
-	return *(*uint64)(p)
-}
-
-func storeN(p unsafe.Pointer, size int, v uint64) {
-	switch size {
-	case 1:
-		*(*uint8)(p) = uint8(v)
-	case 2:
-		*(*uint16)(p) = uint16(v)
-	case 4:
-		*(*uint32)(p) = uint32(v)
-	default:
-		*(*uint64)(p) = v
-	}
+func (c *CPU) ctxBytes(off, size int) []byte {
+	return unsafe.Slice((*byte)(mem.Pointer(c.ctxAddr+uintptr(off))), size)
 }

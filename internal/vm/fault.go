@@ -32,6 +32,8 @@ type Fault struct {
 	Prog string
 	Slot int       // the instruction
 	Line prog.Line // its source line, zero if not known
+	// Placed says that the engine has filled in the three above.
+	Placed bool
 
 	// What follows is set for faults about memory.
 	Addr   uint64

@@ -1,0 +1,167 @@
+package interp
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/mem"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// program makes a program of instructions without references to maps.
+func program(t testing.TB, insns asm.Instructions) *prog.Program {
+	t.Helper()
+	insns, err := insns.Resolve()
+	require.NoError(t, err)
+	p := &prog.Program{Name: "test"}
+	for _, ins := range insns {
+		p.Insns = append(p.Insns, ins)
+		if ins.Slots() == 2 {
+			p.Insns = append(p.Insns, asm.Instruction{})
+		}
+	}
+	return p
+}
+
+func parse(t testing.TB, text string) *prog.Program {
+	t.Helper()
+	insns, err := asm.Parse(text)
+	require.NoError(t, err)
+	return program(t, insns)
+}
+
+// bench is a CPU with memory that r1 points to and r2 is the length of.
+type rig struct {
+	cpu    *vm.CPU
+	memory *mem.Arena
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	m, err := vm.NewMachine(vm.Options{NumCPU: 1, Seed: 1})
+	require.NoError(t, err)
+	a, err := mem.New(4096)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, m.Close())
+		require.NoError(t, a.Close())
+	})
+	return &rig{cpu: m.CPU(0), memory: a}
+}
+
+// run executes code over a copy of data, and returns what became of it.
+func (r *rig) run(code *Code, data []byte) (uint64, []byte, error) {
+	copy(r.memory.Bytes(), data)
+	r.cpu.SetCtx(nil, r.memory.Addr(), len(data))
+	r.cpu.EntryR2 = uint64(len(data))
+	r0, err := code.Run(r.cpu)
+	r.cpu.End(nil)
+	return r0, append([]byte(nil), r.memory.Bytes()[:len(data)]...), err
+}
+
+// engines returns p decoded for the loop and for the stepper.
+func engines(t testing.TB, p *prog.Program, env Env) map[string]*Code {
+	t.Helper()
+	fast, err := Compile(p, env)
+	require.NoError(t, err)
+	env.Observe = func(int, *Registers) {}
+	slow, err := Compile(p, env)
+	require.NoError(t, err)
+	return map[string]*Code{"loop": fast, "steps": slow}
+}
+
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		name, prog, want string
+		is               error
+	}{
+		{"behind the memory", "r0 = *(u32 *)(r1 + 13)\nexit",
+			"test: instruction 0: access outside the memory that the program was given: read of 4 bytes at ctx+13, allowed: rw in [0, 16)", vm.ErrAccess},
+		{"before the memory", "r0 = 1\n*(u8 *)(r1 - 1) = r0\nexit",
+			"test: instruction 1: access outside the memory that the program was given: write of 1 bytes at ctx-1, allowed: rw in [0, 16)", vm.ErrAccess},
+		{"null", "r0 = 0\nr0 = *(u64 *)(r0 + 0)\nexit",
+			"test: instruction 1: access outside the memory that the program was given: read of 8 bytes at 0x0, which is in no region", vm.ErrAccess},
+		{"below the stack", "r2 = r10\nr3 = r1\nr2 += r3\nr2 -= r3\nr0 = *(u64 *)(r2 - 516)\nexit",
+			"test: instruction 4: access outside the memory that the program was given: read of 8 bytes at stack-516, allowed: rw in [-512, 0)", vm.ErrAccess},
+		{"above the stack", "r0 = *(u64 *)(r10 - 4)\nexit",
+			"test: instruction 0: access outside the memory that the program was given: read of 8 bytes at stack-4, allowed: rw in [-512, 0)", vm.ErrAccess},
+		{"misaligned atomic", "r2 = 1\nlock *(u64 *)(r1 + 4) += r2\nexit",
+			"test: instruction 1: misaligned atomic access: write of 8 bytes at ctx+4, allowed: rw in [0, 16)", vm.ErrMisaligned},
+		{"frames", "f:\ncall f\nexit", "test: instruction 0: calls nested too deeply: at most 8 frames", vm.ErrCallDepth},
+		{"endless", "l:\nr0 += 1\ngoto l\nexit", "test: instruction 0: instruction budget used up: 1000 instructions", vm.ErrBudget},
+		{"popped frame", "call f\nr0 = *(u8 *)(r0 - 1)\nexit\nf:\nr0 = r10\nexit",
+			"test: instruction 1: access outside the memory that the program was given: read of 1 bytes at stack-513, allowed: rw in [-512, 0)", vm.ErrAccess},
+	} {
+		for engine, code := range engines(t, parse(t, c.prog), Env{}) {
+			t.Run(c.name+"/"+engine, func(t *testing.T) {
+				r := newRig(t)
+				r.cpu.Limit = 1000
+				_, _, err := r.run(code, make([]byte, 16))
+				require.EqualError(t, err, c.want)
+				require.ErrorIs(t, err, c.is)
+			})
+		}
+	}
+}
+
+func TestSanitise(t *testing.T) {
+	for _, c := range []struct {
+		name, prog, want string
+	}{
+		{"stack never written", "*(u32 *)(r10 - 8) = 1\nr0 = *(u64 *)(r10 - 8)\nexit",
+			"test: instruction 1: read of stack bytes that were never written: read of 4 bytes at stack-4, allowed: rw in [-512, 0)"},
+		{"stack of an earlier call", "call f\ncall g\nexit\nf:\n*(u64 *)(r10 - 8) = 1\nexit\ng:\nr0 = *(u64 *)(r10 - 8)\nexit",
+			"test: instruction 5: read of stack bytes that were never written: read of 8 bytes at stack-8, allowed: rw in [-512, 0)"},
+		{"written stack", "*(u64 *)(r10 - 8) = 1\nr0 = *(u32 *)(r10 - 8)\nexit", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, err := Compile(parse(t, c.prog), Env{Sanitize: true})
+			require.NoError(t, err)
+			_, _, err = newRig(t).run(code, nil)
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, c.want)
+		})
+	}
+}
+
+func TestSanitisePacket(t *testing.T) {
+	layout := &prog.CtxLayout{Name: "xdp_md", Size: 8, Fields: []prog.CtxField{
+		{Name: "data", Size: 4, Kind: prog.PacketData}, {Name: "data_end", Off: 4, Size: 4, Kind: prog.PacketEnd, Ptr: 1}}}
+	run := func(text string) error {
+		r := newRig(t)
+		packet, err := mem.New(64)
+		require.NoError(t, err)
+		defer packet.Close()
+		code, err := Compile(parse(t, text), Env{Sanitize: true})
+		require.NoError(t, err)
+		r.cpu.SetCtx(layout, r.memory.Addr(), 8)
+		r.cpu.SetPacket(packet.Addr(), packet.Addr(), packet.Addr()+64)
+		r.cpu.Ptrs = [8]uint64{uint64(packet.Addr()), uint64(packet.Addr()) + 64}
+		_, err = code.Run(r.cpu)
+		return err
+	}
+	const load = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\n"
+	require.ErrorIs(t, run(load+"r0 = *(u8 *)(r2 + 0)\nexit"), vm.ErrUnchecked)
+	const check = load + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\n"
+	require.NoError(t, run(check+"r0 = *(u8 *)(r2 + 13)\nout:\nexit"))
+	require.EqualError(t, run(check+"r0 = *(u16 *)(r2 + 13)\nout:\nexit"),
+		"test: instruction 5: read of packet bytes that were never compared with data_end: read of 2 bytes at packet+13, allowed: rw in [0, 64)")
+}
+
+func TestRunDoesNotAllocate(t *testing.T) {
+	code := engines(t, parse(t, "call f\nr2 = *(u64 *)(r1 + 0)\nlock *(u64 *)(r1 + 8) += r2\nexit\nf:\nr0 = 1\nexit"), Env{})["loop"]
+	r := newRig(t)
+	data := make([]byte, 16)
+	r.cpu.SetCtx(nil, r.memory.Addr(), len(data))
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if _, err := code.Run(r.cpu); err != nil {
+			t.Fatal(err)
+		}
+	}))
+}

@@ -1,0 +1,74 @@
+package interp
+
+import (
+	"github.com/sandbpf/sandbpf/internal/mem"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// sanitiser finds what is no violation of memory but a mistake all the same,
+// and which Linux's verifier refuses: reads of stack bytes that were never
+// written, and reads of packet bytes that were never compared with data_end.
+type sanitiser struct {
+	c       *vm.CPU
+	written [prog.MaxFrames * prog.StackSize]bool // by byte of the stack
+	checked uint64                                // packet bytes below this address were compared
+	packet  mem.Region                            // for which checked holds
+}
+
+func newSanitiser(c *vm.CPU) *sanitiser { return &sanitiser{c: c} }
+
+// newFrame forgets what earlier calls wrote to the frame.
+func (s *sanitiser) newFrame(frame int) {
+	low := (prog.MaxFrames - 1 - frame) * prog.StackSize
+	clear(s.written[low : low+prog.StackSize])
+}
+
+// helperAccess sees every access to memory, those of helpers included.
+func (s *sanitiser) helperAccess(addr uint64, n int, perm mem.Perm) error {
+	off := addr - uint64(uintptr(s.c.Stack()))
+	if off >= uint64(len(s.written)) {
+		return nil
+	}
+	bytes := s.written[off : off+uint64(n)]
+	if perm&mem.Write != 0 {
+		for i := range bytes {
+			bytes[i] = true
+		}
+		return nil
+	}
+	for i, ok := range bytes {
+		if !ok {
+			r, _ := s.c.Find(uintptr(addr))
+			return &vm.Fault{Err: vm.ErrUninit, Addr: addr + uint64(i), Size: n - i, Region: r}
+		}
+	}
+	return nil
+}
+
+// compared sees the operands of every conditional jump: one that compares a
+// pointer into the packet with its end makes the bytes below the pointer known.
+func (s *sanitiser) compared(a, b uint64) {
+	r := s.c.Packet.Region()
+	if r != s.packet {
+		s.packet, s.checked = r, 0
+	}
+	start, end := uint64(r.Addr), uint64(r.Addr+r.Len)
+	for _, p := range [...][2]uint64{{a, b}, {b, a}} {
+		if p[0] == end && p[1] >= start && p[1] <= end {
+			s.checked = max(s.checked, p[1])
+		}
+	}
+}
+
+// packetRead checks a read of the program itself against what was compared.
+func (s *sanitiser) packetRead(addr uint64, size int) error {
+	r := s.c.Packet.Region()
+	if r != s.packet {
+		s.packet, s.checked = r, 0
+	}
+	if !r.Contains(uintptr(addr), uintptr(size)) || addr+uint64(size) <= s.checked {
+		return nil
+	}
+	return &vm.Fault{Err: vm.ErrUnchecked, Addr: addr, Size: size, Region: r}
+}
