@@ -7,7 +7,9 @@
 //
 // There are three ways to a list of [Instructions]: [Decode] reads bytes,
 // [Parse] and [ParseMnemonic] read text, and the builder functions
-// ([ALUOp.Imm], [LoadMem], [JumpOp.Reg] and so on) write them in Go.
+// ([ALUOp.Imm], [LoadMem], [JumpOp.Reg] and so on) write them in Go. And three
+// back: [Instructions.Encode], [Instruction.Text] for a line in one of the four
+// dialects (see [Dialect]), and [Format] for a listing. README.md has the grammar.
 //
 // # Security
 //

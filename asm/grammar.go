@@ -21,7 +21,7 @@ type operandEdge struct {
 	to    *node
 }
 
-// class is what an operand looks like.
+// class is what an operand looks like. A token that fits two is of the first.
 type class uint8
 
 const (
@@ -79,6 +79,7 @@ func (n *node) operand(c class) *node {
 	}
 	next := new(node)
 	n.operands = append(n.operands, operandEdge{c, next})
+	slices.SortFunc(n.operands, func(a, b operandEdge) int { return int(a.class) - int(b.class) })
 	return next
 }
 
@@ -89,7 +90,7 @@ func (n *node) want(mnemonic bool) string {
 	case n.words["exit"] != nil:
 		return "an instruction"
 	case len(n.words) > most:
-		return "an operation"
+		return "an operand or an operation"
 	}
 	var names []string
 	for word := range n.words {

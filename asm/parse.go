@@ -78,22 +78,22 @@ func (p *parser) statement(line string) error {
 		}
 		toks = toks[1:]
 	}
-	switch {
-	case toks[0].kind == tokenEnd:
+	switch listed := prefix.hasOpcode || prefix.bytes != nil; {
+	case toks[0].kind == tokenEnd && !listed:
 		return nil
-	case toks[0].text == ".equ":
+	case toks[0].text == ".equ" && !listed:
 		return p.constant(toks[1:])
 	}
 	return p.instruction(toks, prefix)
 }
 
 func (p *parser) label(t token) error {
-	t.text = strings.TrimSuffix(t.text, ":")
+	t.text = t.text[:len(t.text)-1]
 	_, taken := p.labels[t.text]
 	switch {
 	case taken:
 		return p.unexpected(t, "a label that is not defined yet")
-	case isRegisterName(t.text):
+	case !t.isName() || isRegisterName(t.text):
 		return p.unexpected(t, "a label that is not a register")
 	}
 	p.labels[t.text] = ""
@@ -300,8 +300,7 @@ func (p *parser) matchOffset(o operand, toks []token) (operand, int) {
 		n.negative = !n.negative
 	}
 	n.signed = true
-	o.num = n
-	return o, 2
+	return operand{token: toks[1], num: n}, 2
 }
 
 func matchTarget(c class, o operand, toks []token) (operand, int) {

@@ -8,12 +8,15 @@ func (ins Instruction) String() string { return ins.Text(Objdump) }
 // Text returns ins in the given dialect, on one line. A name that ins refers to
 // (see [Instruction.Reference]) is written instead of the number. What is no
 // instruction is "<unknown>", as llvm-objdump has it. Reserved fields are not
-// shown: see [Instruction.Validate].
+// shown: see [Instruction.Validate]. A dialect that there is not is as Objdump.
 func (ins Instruction) Text(d Dialect) string {
 	return string(ins.appendText(nil, d))
 }
 
 func (ins Instruction) appendText(b []byte, d Dialect) []byte {
+	if d >= numDialects {
+		d = Objdump
+	}
 	row, err := ins.Info()
 	if err != nil {
 		return append(b, "<unknown>"...)

@@ -176,6 +176,7 @@ func TestUnknownInstructions(t *testing.T) {
 		for d := asm.Objdump; d <= asm.Mnemonic; d++ {
 			require.Equal(t, "<unknown>", ins.Text(d))
 		}
+		require.Equal(t, "exit", asm.Return().Text(asm.Mnemonic+1))
 	}
 }
 

@@ -80,6 +80,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		return nil, err
 	}
 	d.liveness()
+	d.narrowness()
 	d.optimise()
 	c := d.emit()
 	c.machines = make([]*machine, max(env.NumCPU, 1))
@@ -123,6 +124,7 @@ func (d *decoder) optimise() {
 			live = live&^written | read
 		}
 		before = append(before[:0], b.instrs...)
+		o.narrowIn = b.narrowIn
 		o.values(b)
 		o.need(live)
 		var ok bool

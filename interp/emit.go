@@ -27,6 +27,7 @@ type emitter struct {
 type patch struct {
 	op    int
 	block int32
+	other bool // the way of a branch whose condition does not hold
 }
 
 // coldPair is a pair that needs its halves on their own as well.
@@ -40,6 +41,7 @@ func (d *decoder) emit() *Code {
 	e.index()
 	e.constants()
 	for i := range d.blocks {
+		d.branch(i)
 		b := &d.blocks[i]
 		b.pc = len(e.c.ops) * opSize
 		e.c.blockPC[int(b.start)] = uintptr(b.pc)
@@ -53,10 +55,50 @@ func (d *decoder) emit() *Code {
 		e.expand(e.cold[i])
 	}
 	for _, p := range e.patches {
-		e.c.ops[p.op].z = uint32(d.blocks[p.block].pc)
+		if pc := uint32(d.blocks[p.block].pc); p.other {
+			e.c.ops[p.op].y = pc
+		} else {
+			e.c.ops[p.op].z = pc
+		}
 	}
 	e.single(instr{op: opHost, dst: -1, a: noValue, b: noValue, c: noValue}) // where callbacks return to
 	return e.c
+}
+
+// branchOps holds the branches that conditional jumps become, and whether the
+// ways change places.
+var branchOps = [numOpcodes]struct {
+	op   opcode
+	swap bool
+}{
+	opJEq64: {opBrEq64, false}, opJNE64: {opBrEq64, true},
+	opJGT64: {opBrGT64, false}, opJGE64: {opBrGT64, true},
+	opJSGT64: {opBrSGT64, false}, opJSGE64: {opBrSGT64, true},
+}
+
+// branch makes a conditional jump at the end of block i, in front of a block that
+// only jumps, a branch.
+func (d *decoder) branch(i int) {
+	b := &d.blocks[i]
+	if len(b.instrs) == 0 || b.next < 0 {
+		return
+	}
+	in := &b.instrs[len(b.instrs)-1]
+	next := &d.blocks[b.next]
+	to := branchOps[in.op]
+	if to.op == 0 || len(next.instrs) != 1 || next.instrs[0].op != opGoto {
+		return
+	}
+	in.op = to.op
+	in.other, in.otherSlot = next.instrs[0].target, next.instrs[0].slot
+	if to.swap {
+		in.target, in.other = in.other, in.target
+		in.slot, in.otherSlot = in.otherSlot, in.slot
+		if to.op != opBrEq64 { // not a >= b is b > a
+			in.b, in.c = in.c, in.b
+		}
+	}
+	b.next = -1
 }
 
 // index counts instructions, for the budget.
@@ -182,19 +224,28 @@ func (e *emitter) pair(first, second instr) {
 
 // jump fills in what a control transfer needs.
 func (e *emitter) jump(at int, in instr) {
-	op := &e.c.ops[at]
+	op, info := &e.c.ops[at], &opInfos[in.op]
 	next := int64(e.c.index[in.slot]) + 1
-	switch {
-	case in.op == opExit:
+	if in.op == opExit {
 		op.w = next
-	case in.op == opCall:
+		return
+	}
+	if in.op != opCall && !info.jump && !info.branch {
+		return
+	}
+	e.patches = append(e.patches, patch{op: at, block: in.target})
+	op.w = next - e.startIndex(in.target)
+	if in.op == opCall {
 		op.x = next
-		fallthrough
-	case opInfos[in.op].jump:
-		e.patches = append(e.patches, patch{at, in.target})
-		op.w = next - int64(e.c.index[e.d.blocks[in.target].start])
+	}
+	if info.branch {
+		e.patches = append(e.patches, patch{op: at, block: in.other, other: true})
+		op.x = int64(e.c.index[in.otherSlot]) + 1 - e.startIndex(in.other)
 	}
 }
+
+// startIndex returns how many instructions come before a block.
+func (e *emitter) startIndex(block int32) int64 { return int64(e.c.index[e.d.blocks[block].start]) }
 
 // expand writes the halves of a pair on their own, where the loop goes on when
 // the pair could not do one of them. They share its windows.

@@ -26,6 +26,8 @@ type instr struct {
 	slot    int32 // of the program's instruction
 	target  int32 // block that a jump goes to
 	out     value // what it defines, in a block under optimisation
+
+	other, otherSlot int32 // of a branch: the block if the condition does not hold, and the slot of that jump
 }
 
 // value names a 64-bit value. Before a block is optimised it is a register or
@@ -59,7 +61,9 @@ type block struct {
 	start   int32 // slot of the first instruction
 	liveOut regs
 	liveIn  regs
-	pc      int // byte offset of its first operation, once emitted
+
+	narrowIn regs // registers whose upper half is zero at the beginning
+	pc       int  // byte offset of its first operation, once emitted
 }
 
 // constant returns the value of a constant.
@@ -101,18 +105,6 @@ var conditionOps = map[asm.JumpOp]struct {
 	asm.JSGT: {opJSGT32, opJSGT64, false}, asm.JSGE: {opJSGE32, opJSGE64, false},
 	asm.JSLT: {opJSGT32, opJSGT64, true}, asm.JSLE: {opJSGE32, opJSGE64, true},
 	asm.JSet: {opJSet32, opJSet64, false},
-}
-
-// inverse holds, for each conditional jump, the one that is taken when it is
-// not, and whether the operands change places.
-var inverse = map[opcode]struct {
-	op   opcode
-	swap bool
-}{
-	opJEq32: {opJNE32, false}, opJNE32: {opJEq32, false}, opJEq64: {opJNE64, false}, opJNE64: {opJEq64, false},
-	opJGT32: {opJGE32, true}, opJGE32: {opJGT32, true}, opJGT64: {opJGE64, true}, opJGE64: {opJGT64, true},
-	opJSGT32: {opJSGE32, true}, opJSGE32: {opJSGT32, true}, opJSGT64: {opJSGE64, true}, opJSGE64: {opJSGT64, true},
-	opJSet32: {opJNSet32, false}, opJNSet32: {opJSet32, false}, opJSet64: {opJNSet64, false}, opJNSet64: {opJSet64, false},
 }
 
 // foldable are the operations whose result on constants the decoder can tell.

@@ -66,6 +66,7 @@ type opInfo struct {
 	signed bool
 	size   uint8 // bytes of memory
 	jump   bool
+	branch bool // jumps either way
 	ends   bool // what follows is reached by jumps only
 	call   bool // done outside of the loop
 }

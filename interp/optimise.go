@@ -17,6 +17,8 @@ type optimiser struct {
 	cur  [asmRegisters]value // what each register holds
 	defs []def
 	out  []instr
+
+	narrowIn regs
 }
 
 func (o *optimiser) def(v value) *def {
@@ -34,7 +36,7 @@ func (o *optimiser) narrow(v value) bool {
 	if f := o.def(v); f != nil {
 		return f.narrow
 	}
-	return false
+	return v >= 0 && o.narrowIn.has(int(v))
 }
 
 // stale reports whether v is what a register held at the beginning and does not

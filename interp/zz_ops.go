@@ -3,212 +3,266 @@
 package interp
 
 const (
-	opExit         opcode = 0
-	opCall         opcode = 1
-	opGoto         opcode = 2
-	opFault        opcode = 3
-	opHost         opcode = 4
-	opHelper       opcode = 5
-	opAtomic       opcode = 6
-	opPacket       opcode = 7
-	opMayGoto      opcode = 8
-	opLoadImm      opcode = 9
-	opNop          opcode = 10
-	opAdd64        opcode = 11
-	opAdd32        opcode = 12
-	opSub64        opcode = 13
-	opSub32        opcode = 14
-	opMul64        opcode = 15
-	opMul32        opcode = 16
-	opAnd64        opcode = 17
-	opAnd32        opcode = 18
-	opOr64         opcode = 19
-	opOr32         opcode = 20
-	opXor64        opcode = 21
-	opXor32        opcode = 22
-	opLSh64        opcode = 23
-	opLSh32        opcode = 24
-	opRSh64        opcode = 25
-	opRSh32        opcode = 26
-	opArSh64       opcode = 27
-	opArSh32       opcode = 28
-	opRot64        opcode = 29
-	opRot32        opcode = 30
-	opDiv64        opcode = 31
-	opMod64        opcode = 32
-	opDiv32        opcode = 33
-	opMod32        opcode = 34
-	opSDiv64       opcode = 35
-	opSMod64       opcode = 36
-	opSDiv32       opcode = 37
-	opSMod32       opcode = 38
-	opMov64        opcode = 39
-	opMov32        opcode = 40
-	opNeg64        opcode = 41
-	opNeg32        opcode = 42
-	opSX8          opcode = 43
-	opSX16         opcode = 44
-	opSX32         opcode = 45
-	opSX8to32      opcode = 46
-	opSX16to32     opcode = 47
-	opMov16        opcode = 48
-	opSwap16       opcode = 49
-	opSwap32       opcode = 50
-	opSwap64       opcode = 51
-	opLoad8        opcode = 52
-	opLoadX8       opcode = 53
-	opLoadStack8   opcode = 54
-	opLoadS8       opcode = 55
-	opLoad16       opcode = 56
-	opLoadX16      opcode = 57
-	opLoadStack16  opcode = 58
-	opLoadS16      opcode = 59
-	opLoad32       opcode = 60
-	opLoadX32      opcode = 61
-	opLoadStack32  opcode = 62
-	opLoadS32      opcode = 63
-	opLoad64       opcode = 64
-	opLoadX64      opcode = 65
-	opLoadStack64  opcode = 66
-	opStore8       opcode = 67
-	opStoreX8      opcode = 68
-	opStoreStack8  opcode = 69
-	opStore16      opcode = 70
-	opStoreX16     opcode = 71
-	opStoreStack16 opcode = 72
-	opStore32      opcode = 73
-	opStoreX32     opcode = 74
-	opStoreStack32 opcode = 75
-	opStore64      opcode = 76
-	opStoreX64     opcode = 77
-	opStoreStack64 opcode = 78
-	opJEq64        opcode = 79
-	opJEq32        opcode = 80
-	opJNE64        opcode = 81
-	opJNE32        opcode = 82
-	opJGT64        opcode = 83
-	opJGT32        opcode = 84
-	opJGE64        opcode = 85
-	opJGE32        opcode = 86
-	opJSGT64       opcode = 87
-	opJSGT32       opcode = 88
-	opJSGE64       opcode = 89
-	opJSGE32       opcode = 90
-	opJSet64       opcode = 91
-	opJSet32       opcode = 92
-	opJNSet64      opcode = 93
-	opJNSet32      opcode = 94
-	opAdd64_Add64  opcode = 95
-	opAdd64_And64  opcode = 96
-	opAdd64_Xor64  opcode = 97
-	opAdd64_Or64   opcode = 98
-	opAdd64_LSh64  opcode = 99
-	opAdd64_RSh64  opcode = 100
-	opAnd64_Add64  opcode = 101
-	opAnd64_And64  opcode = 102
-	opAnd64_Xor64  opcode = 103
-	opAnd64_Or64   opcode = 104
-	opAnd64_LSh64  opcode = 105
-	opAnd64_RSh64  opcode = 106
-	opXor64_Add64  opcode = 107
-	opXor64_And64  opcode = 108
-	opXor64_Xor64  opcode = 109
-	opXor64_Or64   opcode = 110
-	opXor64_LSh64  opcode = 111
-	opXor64_RSh64  opcode = 112
-	opLSh64_Add64  opcode = 113
-	opLSh64_And64  opcode = 114
-	opLSh64_Xor64  opcode = 115
-	opLSh64_Or64   opcode = 116
-	opLSh64_LSh64  opcode = 117
-	opLSh64_RSh64  opcode = 118
-	opRSh64_Add64  opcode = 119
-	opRSh64_And64  opcode = 120
-	opRSh64_Xor64  opcode = 121
-	opRSh64_Or64   opcode = 122
-	opRSh64_LSh64  opcode = 123
-	opRSh64_RSh64  opcode = 124
-	opMul64_Add64  opcode = 125
-	opMul64_And64  opcode = 126
-	opMul64_Xor64  opcode = 127
-	opMul64_Or64   opcode = 128
-	opMul64_LSh64  opcode = 129
-	opMul64_RSh64  opcode = 130
-	opOr64_Add64   opcode = 131
-	opOr64_And64   opcode = 132
-	opOr64_Xor64   opcode = 133
-	opOr64_Or64    opcode = 134
-	opOr64_LSh64   opcode = 135
-	opOr64_RSh64   opcode = 136
-	opAdd32_Add32  opcode = 137
-	opAdd32_And32  opcode = 138
-	opAdd32_Xor32  opcode = 139
-	opAdd32_Or32   opcode = 140
-	opAnd32_Add32  opcode = 141
-	opAnd32_And32  opcode = 142
-	opAnd32_Xor32  opcode = 143
-	opAnd32_Or32   opcode = 144
-	opXor32_Add32  opcode = 145
-	opXor32_And32  opcode = 146
-	opXor32_Xor32  opcode = 147
-	opXor32_Or32   opcode = 148
-	opLSh32_Add32  opcode = 149
-	opLSh32_And32  opcode = 150
-	opLSh32_Xor32  opcode = 151
-	opLSh32_Or32   opcode = 152
-	opRSh32_Add32  opcode = 153
-	opRSh32_And32  opcode = 154
-	opRSh32_Xor32  opcode = 155
-	opRSh32_Or32   opcode = 156
-	opOr32_Add32   opcode = 157
-	opOr32_And32   opcode = 158
-	opOr32_Xor32   opcode = 159
-	opOr32_Or32    opcode = 160
-	opAdd64_JEq64  opcode = 161
-	opAdd64_JNE64  opcode = 162
-	opAdd64_JGT64  opcode = 163
-	opAnd64_JEq64  opcode = 164
-	opAnd64_JNE64  opcode = 165
-	opAnd64_JGT64  opcode = 166
-	opMov64_JEq64  opcode = 167
-	opMov64_JNE64  opcode = 168
-	opMov64_JGT64  opcode = 169
-	opAdd32_JEq32  opcode = 170
-	opAdd32_JNE32  opcode = 171
-	opAdd32_JGT32  opcode = 172
-	opAnd32_JEq32  opcode = 173
-	opAnd32_JNE32  opcode = 174
-	opAnd32_JGT32  opcode = 175
-	opLoad8_Add64  opcode = 176
-	opLoad8_Xor64  opcode = 177
-	opLoad8_JNE64  opcode = 178
-	opLoad8_JEq64  opcode = 179
-	opLoad16_Add64 opcode = 180
-	opLoad16_Xor64 opcode = 181
-	opLoad16_JNE64 opcode = 182
-	opLoad16_JEq64 opcode = 183
-	opLoad32_Add64 opcode = 184
-	opLoad32_Xor64 opcode = 185
-	opLoad32_JNE64 opcode = 186
-	opLoad32_JEq64 opcode = 187
-	opLoad64_Add64 opcode = 188
-	opLoad64_Xor64 opcode = 189
-	opLoad64_JNE64 opcode = 190
-	opLoad64_JEq64 opcode = 191
-	opLoadX8_Add64 opcode = 192
-	opLoadX8_Xor64 opcode = 193
-	opLoadX8_Add32 opcode = 194
-	opAdd64_Load8  opcode = 195
-	opAdd64_Load16 opcode = 196
-	opAdd64_Load32 opcode = 197
-	opAdd64_Load64 opcode = 198
-	opAdd64_Mov64  opcode = 199
-	opMov64_Mov64  opcode = 200
-	opMov64_Goto   opcode = 201
+	opExit               opcode = 0
+	opCall               opcode = 1
+	opGoto               opcode = 2
+	opFault              opcode = 3
+	opHost               opcode = 4
+	opHelper             opcode = 5
+	opAtomic             opcode = 6
+	opPacket             opcode = 7
+	opMayGoto            opcode = 8
+	opLoadImm            opcode = 9
+	opNop                opcode = 10
+	opAdd64              opcode = 11
+	opAdd32              opcode = 12
+	opSub64              opcode = 13
+	opSub32              opcode = 14
+	opMul64              opcode = 15
+	opMul32              opcode = 16
+	opAnd64              opcode = 17
+	opAnd32              opcode = 18
+	opOr64               opcode = 19
+	opOr32               opcode = 20
+	opXor64              opcode = 21
+	opXor32              opcode = 22
+	opLSh64              opcode = 23
+	opLSh32              opcode = 24
+	opRSh64              opcode = 25
+	opRSh32              opcode = 26
+	opArSh64             opcode = 27
+	opArSh32             opcode = 28
+	opRot64              opcode = 29
+	opRot32              opcode = 30
+	opDiv64              opcode = 31
+	opMod64              opcode = 32
+	opDiv32              opcode = 33
+	opMod32              opcode = 34
+	opSDiv64             opcode = 35
+	opSMod64             opcode = 36
+	opSDiv32             opcode = 37
+	opSMod32             opcode = 38
+	opMov64              opcode = 39
+	opMov32              opcode = 40
+	opNeg64              opcode = 41
+	opNeg32              opcode = 42
+	opSX8                opcode = 43
+	opSX16               opcode = 44
+	opSX32               opcode = 45
+	opSX8to32            opcode = 46
+	opSX16to32           opcode = 47
+	opMov16              opcode = 48
+	opSwap16             opcode = 49
+	opSwap32             opcode = 50
+	opSwap64             opcode = 51
+	opLoad8              opcode = 52
+	opLoadX8             opcode = 53
+	opLoadStack8         opcode = 54
+	opLoadS8             opcode = 55
+	opLoad16             opcode = 56
+	opLoadX16            opcode = 57
+	opLoadStack16        opcode = 58
+	opLoadS16            opcode = 59
+	opLoad32             opcode = 60
+	opLoadX32            opcode = 61
+	opLoadStack32        opcode = 62
+	opLoadS32            opcode = 63
+	opLoad64             opcode = 64
+	opLoadX64            opcode = 65
+	opLoadStack64        opcode = 66
+	opStore8             opcode = 67
+	opStoreX8            opcode = 68
+	opStoreStack8        opcode = 69
+	opStore16            opcode = 70
+	opStoreX16           opcode = 71
+	opStoreStack16       opcode = 72
+	opStore32            opcode = 73
+	opStoreX32           opcode = 74
+	opStoreStack32       opcode = 75
+	opStore64            opcode = 76
+	opStoreX64           opcode = 77
+	opStoreStack64       opcode = 78
+	opBrEq64             opcode = 79
+	opBrGT64             opcode = 80
+	opBrSGT64            opcode = 81
+	opJEq64              opcode = 82
+	opJEq32              opcode = 83
+	opJNE64              opcode = 84
+	opJNE32              opcode = 85
+	opJGT64              opcode = 86
+	opJGT32              opcode = 87
+	opJGE64              opcode = 88
+	opJGE32              opcode = 89
+	opJSGT64             opcode = 90
+	opJSGT32             opcode = 91
+	opJSGE64             opcode = 92
+	opJSGE32             opcode = 93
+	opJSet64             opcode = 94
+	opJSet32             opcode = 95
+	opJNSet64            opcode = 96
+	opJNSet32            opcode = 97
+	opAdd64_Add64        opcode = 98
+	opAdd64_And64        opcode = 99
+	opAdd64_Xor64        opcode = 100
+	opAdd64_Or64         opcode = 101
+	opAdd64_LSh64        opcode = 102
+	opAdd64_RSh64        opcode = 103
+	opAdd64_Add32        opcode = 104
+	opAdd64_Mul32        opcode = 105
+	opAdd64_LSh32        opcode = 106
+	opAnd64_Add64        opcode = 107
+	opAnd64_And64        opcode = 108
+	opAnd64_Xor64        opcode = 109
+	opAnd64_Or64         opcode = 110
+	opAnd64_LSh64        opcode = 111
+	opAnd64_RSh64        opcode = 112
+	opAnd64_Add32        opcode = 113
+	opAnd64_Mul32        opcode = 114
+	opAnd64_LSh32        opcode = 115
+	opXor64_Add64        opcode = 116
+	opXor64_And64        opcode = 117
+	opXor64_Xor64        opcode = 118
+	opXor64_Or64         opcode = 119
+	opXor64_LSh64        opcode = 120
+	opXor64_RSh64        opcode = 121
+	opXor64_Add32        opcode = 122
+	opXor64_Mul32        opcode = 123
+	opXor64_LSh32        opcode = 124
+	opOr64_Add64         opcode = 125
+	opOr64_And64         opcode = 126
+	opOr64_Xor64         opcode = 127
+	opOr64_Or64          opcode = 128
+	opOr64_LSh64         opcode = 129
+	opOr64_RSh64         opcode = 130
+	opOr64_Add32         opcode = 131
+	opOr64_Mul32         opcode = 132
+	opOr64_LSh32         opcode = 133
+	opLSh64_Add64        opcode = 134
+	opLSh64_And64        opcode = 135
+	opLSh64_Xor64        opcode = 136
+	opLSh64_Or64         opcode = 137
+	opLSh64_LSh64        opcode = 138
+	opLSh64_RSh64        opcode = 139
+	opLSh64_Add32        opcode = 140
+	opLSh64_Mul32        opcode = 141
+	opLSh64_LSh32        opcode = 142
+	opRSh64_Add64        opcode = 143
+	opRSh64_And64        opcode = 144
+	opRSh64_Xor64        opcode = 145
+	opRSh64_Or64         opcode = 146
+	opRSh64_LSh64        opcode = 147
+	opRSh64_RSh64        opcode = 148
+	opRSh64_Add32        opcode = 149
+	opRSh64_Mul32        opcode = 150
+	opRSh64_LSh32        opcode = 151
+	opAdd32_Add64        opcode = 152
+	opAdd32_And64        opcode = 153
+	opAdd32_Xor64        opcode = 154
+	opAdd32_Or64         opcode = 155
+	opAdd32_LSh64        opcode = 156
+	opAdd32_RSh64        opcode = 157
+	opAdd32_Add32        opcode = 158
+	opAdd32_Mul32        opcode = 159
+	opAdd32_LSh32        opcode = 160
+	opMul32_Add64        opcode = 161
+	opMul32_And64        opcode = 162
+	opMul32_Xor64        opcode = 163
+	opMul32_Or64         opcode = 164
+	opMul32_LSh64        opcode = 165
+	opMul32_RSh64        opcode = 166
+	opMul32_Add32        opcode = 167
+	opMul32_Mul32        opcode = 168
+	opMul32_LSh32        opcode = 169
+	opLSh32_Add64        opcode = 170
+	opLSh32_And64        opcode = 171
+	opLSh32_Xor64        opcode = 172
+	opLSh32_Or64         opcode = 173
+	opLSh32_LSh64        opcode = 174
+	opLSh32_RSh64        opcode = 175
+	opLSh32_Add32        opcode = 176
+	opLSh32_Mul32        opcode = 177
+	opLSh32_LSh32        opcode = 178
+	opMul64_Add64        opcode = 179
+	opMul64_Xor64        opcode = 180
+	opRot64_Add64        opcode = 181
+	opRot64_Xor64        opcode = 182
+	opAdd64_Rot64        opcode = 183
+	opXor64_Rot64        opcode = 184
+	opAdd64_JEq64        opcode = 185
+	opAdd64_JNE64        opcode = 186
+	opAdd64_JGT64        opcode = 187
+	opAnd64_JEq64        opcode = 188
+	opAnd64_JNE64        opcode = 189
+	opAnd64_JGT64        opcode = 190
+	opAdd32_JEq64        opcode = 191
+	opAdd32_JNE64        opcode = 192
+	opAdd32_JGT64        opcode = 193
+	opMov64_JEq64        opcode = 194
+	opMov64_JNE64        opcode = 195
+	opMov64_JGT64        opcode = 196
+	opAdd64_BrEq64       opcode = 197
+	opMov64_BrEq64       opcode = 198
+	opLoad8_Add64        opcode = 199
+	opLoad8_Xor64        opcode = 200
+	opLoad8_LSh64        opcode = 201
+	opLoad8_Add32        opcode = 202
+	opLoad16_Add64       opcode = 203
+	opLoad16_Xor64       opcode = 204
+	opLoad16_LSh64       opcode = 205
+	opLoad16_Add32       opcode = 206
+	opLoad32_Add64       opcode = 207
+	opLoad32_Xor64       opcode = 208
+	opLoad32_LSh64       opcode = 209
+	opLoad32_Add32       opcode = 210
+	opLoad64_Add64       opcode = 211
+	opLoad64_Xor64       opcode = 212
+	opLoad64_LSh64       opcode = 213
+	opLoad64_Add32       opcode = 214
+	opLoadX8_Add64       opcode = 215
+	opLoadX8_Xor64       opcode = 216
+	opLoadX8_LSh64       opcode = 217
+	opLoadX8_Add32       opcode = 218
+	opLoad8_JEq64        opcode = 219
+	opLoad8_JNE64        opcode = 220
+	opLoad16_JEq64       opcode = 221
+	opLoad16_JNE64       opcode = 222
+	opLoad32_JEq64       opcode = 223
+	opLoad32_JNE64       opcode = 224
+	opAdd64_Load8        opcode = 225
+	opAdd64_Load32       opcode = 226
+	opAdd64_Load64       opcode = 227
+	opAdd64_LoadX8       opcode = 228
+	opAnd64_Load8        opcode = 229
+	opAnd64_Load32       opcode = 230
+	opAnd64_Load64       opcode = 231
+	opAnd64_LoadX8       opcode = 232
+	opMov64_Load8        opcode = 233
+	opMov64_Load32       opcode = 234
+	opMov64_Load64       opcode = 235
+	opMov64_LoadX8       opcode = 236
+	opLoad8_Load8        opcode = 237
+	opLoad8_Store8       opcode = 238
+	opLoad16_Load16      opcode = 239
+	opLoad16_Store16     opcode = 240
+	opLoad32_Load32      opcode = 241
+	opLoad32_Store32     opcode = 242
+	opLoad64_Load64      opcode = 243
+	opLoad64_Store64     opcode = 244
+	opAdd64_Store8       opcode = 245
+	opAdd64_Store32      opcode = 246
+	opAdd64_Store64      opcode = 247
+	opMov64_Mov64        opcode = 248
+	opMov64_Goto         opcode = 249
+	opMov64_Add64        opcode = 250
+	opMov64_StoreStack64 opcode = 251
+	opAdd64_Mov64        opcode = 252
+	opAdd64_Goto         opcode = 253
+
+	numOpcodes = 254
 )
 
 // opInfos says what each operation on its own reads and writes.
-var opInfos = [...]opInfo{
+var opInfos = [numOpcodes]opInfo{
 	opExit:         {name: "Exit", ends: true},
 	opCall:         {name: "Call", call: true},
 	opGoto:         {name: "Goto", ends: true, jump: true},
@@ -288,6 +342,9 @@ var opInfos = [...]opInfo{
 	opStore64:      {name: "Store64", mem: true, store: true, size: 8, reads: readsA | readsB},
 	opStoreX64:     {name: "StoreX64", mem: true, store: true, size: 8, reads: readsA | readsB | readsC},
 	opStoreStack64: {name: "StoreStack64", store: true, reads: readsA},
+	opBrEq64:       {name: "BrEq64", branch: true, ends: true, reads: readsB | readsC},
+	opBrGT64:       {name: "BrGT64", branch: true, ends: true, reads: readsB | readsC},
+	opBrSGT64:      {name: "BrSGT64", branch: true, ends: true, reads: readsB | readsC},
 	opJEq64:        {name: "JEq64", jump: true, reads: readsB | readsC},
 	opJEq32:        {name: "JEq32", jump: true, reads: readsB | readsC},
 	opJNE64:        {name: "JNE64", jump: true, reads: readsB | readsC},
@@ -308,111 +365,160 @@ var opInfos = [...]opInfo{
 
 // pairs holds the operations that do the work of two.
 var pairs = map[[2]opcode]opcode{
-	{opAdd64, opAdd64}:  opAdd64_Add64,
-	{opAdd64, opAnd64}:  opAdd64_And64,
-	{opAdd64, opXor64}:  opAdd64_Xor64,
-	{opAdd64, opOr64}:   opAdd64_Or64,
-	{opAdd64, opLSh64}:  opAdd64_LSh64,
-	{opAdd64, opRSh64}:  opAdd64_RSh64,
-	{opAnd64, opAdd64}:  opAnd64_Add64,
-	{opAnd64, opAnd64}:  opAnd64_And64,
-	{opAnd64, opXor64}:  opAnd64_Xor64,
-	{opAnd64, opOr64}:   opAnd64_Or64,
-	{opAnd64, opLSh64}:  opAnd64_LSh64,
-	{opAnd64, opRSh64}:  opAnd64_RSh64,
-	{opXor64, opAdd64}:  opXor64_Add64,
-	{opXor64, opAnd64}:  opXor64_And64,
-	{opXor64, opXor64}:  opXor64_Xor64,
-	{opXor64, opOr64}:   opXor64_Or64,
-	{opXor64, opLSh64}:  opXor64_LSh64,
-	{opXor64, opRSh64}:  opXor64_RSh64,
-	{opLSh64, opAdd64}:  opLSh64_Add64,
-	{opLSh64, opAnd64}:  opLSh64_And64,
-	{opLSh64, opXor64}:  opLSh64_Xor64,
-	{opLSh64, opOr64}:   opLSh64_Or64,
-	{opLSh64, opLSh64}:  opLSh64_LSh64,
-	{opLSh64, opRSh64}:  opLSh64_RSh64,
-	{opRSh64, opAdd64}:  opRSh64_Add64,
-	{opRSh64, opAnd64}:  opRSh64_And64,
-	{opRSh64, opXor64}:  opRSh64_Xor64,
-	{opRSh64, opOr64}:   opRSh64_Or64,
-	{opRSh64, opLSh64}:  opRSh64_LSh64,
-	{opRSh64, opRSh64}:  opRSh64_RSh64,
-	{opMul64, opAdd64}:  opMul64_Add64,
-	{opMul64, opAnd64}:  opMul64_And64,
-	{opMul64, opXor64}:  opMul64_Xor64,
-	{opMul64, opOr64}:   opMul64_Or64,
-	{opMul64, opLSh64}:  opMul64_LSh64,
-	{opMul64, opRSh64}:  opMul64_RSh64,
-	{opOr64, opAdd64}:   opOr64_Add64,
-	{opOr64, opAnd64}:   opOr64_And64,
-	{opOr64, opXor64}:   opOr64_Xor64,
-	{opOr64, opOr64}:    opOr64_Or64,
-	{opOr64, opLSh64}:   opOr64_LSh64,
-	{opOr64, opRSh64}:   opOr64_RSh64,
-	{opAdd32, opAdd32}:  opAdd32_Add32,
-	{opAdd32, opAnd32}:  opAdd32_And32,
-	{opAdd32, opXor32}:  opAdd32_Xor32,
-	{opAdd32, opOr32}:   opAdd32_Or32,
-	{opAnd32, opAdd32}:  opAnd32_Add32,
-	{opAnd32, opAnd32}:  opAnd32_And32,
-	{opAnd32, opXor32}:  opAnd32_Xor32,
-	{opAnd32, opOr32}:   opAnd32_Or32,
-	{opXor32, opAdd32}:  opXor32_Add32,
-	{opXor32, opAnd32}:  opXor32_And32,
-	{opXor32, opXor32}:  opXor32_Xor32,
-	{opXor32, opOr32}:   opXor32_Or32,
-	{opLSh32, opAdd32}:  opLSh32_Add32,
-	{opLSh32, opAnd32}:  opLSh32_And32,
-	{opLSh32, opXor32}:  opLSh32_Xor32,
-	{opLSh32, opOr32}:   opLSh32_Or32,
-	{opRSh32, opAdd32}:  opRSh32_Add32,
-	{opRSh32, opAnd32}:  opRSh32_And32,
-	{opRSh32, opXor32}:  opRSh32_Xor32,
-	{opRSh32, opOr32}:   opRSh32_Or32,
-	{opOr32, opAdd32}:   opOr32_Add32,
-	{opOr32, opAnd32}:   opOr32_And32,
-	{opOr32, opXor32}:   opOr32_Xor32,
-	{opOr32, opOr32}:    opOr32_Or32,
-	{opAdd64, opJEq64}:  opAdd64_JEq64,
-	{opAdd64, opJNE64}:  opAdd64_JNE64,
-	{opAdd64, opJGT64}:  opAdd64_JGT64,
-	{opAnd64, opJEq64}:  opAnd64_JEq64,
-	{opAnd64, opJNE64}:  opAnd64_JNE64,
-	{opAnd64, opJGT64}:  opAnd64_JGT64,
-	{opMov64, opJEq64}:  opMov64_JEq64,
-	{opMov64, opJNE64}:  opMov64_JNE64,
-	{opMov64, opJGT64}:  opMov64_JGT64,
-	{opAdd32, opJEq32}:  opAdd32_JEq32,
-	{opAdd32, opJNE32}:  opAdd32_JNE32,
-	{opAdd32, opJGT32}:  opAdd32_JGT32,
-	{opAnd32, opJEq32}:  opAnd32_JEq32,
-	{opAnd32, opJNE32}:  opAnd32_JNE32,
-	{opAnd32, opJGT32}:  opAnd32_JGT32,
-	{opLoad8, opAdd64}:  opLoad8_Add64,
-	{opLoad8, opXor64}:  opLoad8_Xor64,
-	{opLoad8, opJNE64}:  opLoad8_JNE64,
-	{opLoad8, opJEq64}:  opLoad8_JEq64,
-	{opLoad16, opAdd64}: opLoad16_Add64,
-	{opLoad16, opXor64}: opLoad16_Xor64,
-	{opLoad16, opJNE64}: opLoad16_JNE64,
-	{opLoad16, opJEq64}: opLoad16_JEq64,
-	{opLoad32, opAdd64}: opLoad32_Add64,
-	{opLoad32, opXor64}: opLoad32_Xor64,
-	{opLoad32, opJNE64}: opLoad32_JNE64,
-	{opLoad32, opJEq64}: opLoad32_JEq64,
-	{opLoad64, opAdd64}: opLoad64_Add64,
-	{opLoad64, opXor64}: opLoad64_Xor64,
-	{opLoad64, opJNE64}: opLoad64_JNE64,
-	{opLoad64, opJEq64}: opLoad64_JEq64,
-	{opLoadX8, opAdd64}: opLoadX8_Add64,
-	{opLoadX8, opXor64}: opLoadX8_Xor64,
-	{opLoadX8, opAdd32}: opLoadX8_Add32,
-	{opAdd64, opLoad8}:  opAdd64_Load8,
-	{opAdd64, opLoad16}: opAdd64_Load16,
-	{opAdd64, opLoad32}: opAdd64_Load32,
-	{opAdd64, opLoad64}: opAdd64_Load64,
-	{opAdd64, opMov64}:  opAdd64_Mov64,
-	{opMov64, opMov64}:  opMov64_Mov64,
-	{opMov64, opGoto}:   opMov64_Goto,
+	{opAdd64, opAdd64}:        opAdd64_Add64,
+	{opAdd64, opAnd64}:        opAdd64_And64,
+	{opAdd64, opXor64}:        opAdd64_Xor64,
+	{opAdd64, opOr64}:         opAdd64_Or64,
+	{opAdd64, opLSh64}:        opAdd64_LSh64,
+	{opAdd64, opRSh64}:        opAdd64_RSh64,
+	{opAdd64, opAdd32}:        opAdd64_Add32,
+	{opAdd64, opMul32}:        opAdd64_Mul32,
+	{opAdd64, opLSh32}:        opAdd64_LSh32,
+	{opAnd64, opAdd64}:        opAnd64_Add64,
+	{opAnd64, opAnd64}:        opAnd64_And64,
+	{opAnd64, opXor64}:        opAnd64_Xor64,
+	{opAnd64, opOr64}:         opAnd64_Or64,
+	{opAnd64, opLSh64}:        opAnd64_LSh64,
+	{opAnd64, opRSh64}:        opAnd64_RSh64,
+	{opAnd64, opAdd32}:        opAnd64_Add32,
+	{opAnd64, opMul32}:        opAnd64_Mul32,
+	{opAnd64, opLSh32}:        opAnd64_LSh32,
+	{opXor64, opAdd64}:        opXor64_Add64,
+	{opXor64, opAnd64}:        opXor64_And64,
+	{opXor64, opXor64}:        opXor64_Xor64,
+	{opXor64, opOr64}:         opXor64_Or64,
+	{opXor64, opLSh64}:        opXor64_LSh64,
+	{opXor64, opRSh64}:        opXor64_RSh64,
+	{opXor64, opAdd32}:        opXor64_Add32,
+	{opXor64, opMul32}:        opXor64_Mul32,
+	{opXor64, opLSh32}:        opXor64_LSh32,
+	{opOr64, opAdd64}:         opOr64_Add64,
+	{opOr64, opAnd64}:         opOr64_And64,
+	{opOr64, opXor64}:         opOr64_Xor64,
+	{opOr64, opOr64}:          opOr64_Or64,
+	{opOr64, opLSh64}:         opOr64_LSh64,
+	{opOr64, opRSh64}:         opOr64_RSh64,
+	{opOr64, opAdd32}:         opOr64_Add32,
+	{opOr64, opMul32}:         opOr64_Mul32,
+	{opOr64, opLSh32}:         opOr64_LSh32,
+	{opLSh64, opAdd64}:        opLSh64_Add64,
+	{opLSh64, opAnd64}:        opLSh64_And64,
+	{opLSh64, opXor64}:        opLSh64_Xor64,
+	{opLSh64, opOr64}:         opLSh64_Or64,
+	{opLSh64, opLSh64}:        opLSh64_LSh64,
+	{opLSh64, opRSh64}:        opLSh64_RSh64,
+	{opLSh64, opAdd32}:        opLSh64_Add32,
+	{opLSh64, opMul32}:        opLSh64_Mul32,
+	{opLSh64, opLSh32}:        opLSh64_LSh32,
+	{opRSh64, opAdd64}:        opRSh64_Add64,
+	{opRSh64, opAnd64}:        opRSh64_And64,
+	{opRSh64, opXor64}:        opRSh64_Xor64,
+	{opRSh64, opOr64}:         opRSh64_Or64,
+	{opRSh64, opLSh64}:        opRSh64_LSh64,
+	{opRSh64, opRSh64}:        opRSh64_RSh64,
+	{opRSh64, opAdd32}:        opRSh64_Add32,
+	{opRSh64, opMul32}:        opRSh64_Mul32,
+	{opRSh64, opLSh32}:        opRSh64_LSh32,
+	{opAdd32, opAdd64}:        opAdd32_Add64,
+	{opAdd32, opAnd64}:        opAdd32_And64,
+	{opAdd32, opXor64}:        opAdd32_Xor64,
+	{opAdd32, opOr64}:         opAdd32_Or64,
+	{opAdd32, opLSh64}:        opAdd32_LSh64,
+	{opAdd32, opRSh64}:        opAdd32_RSh64,
+	{opAdd32, opAdd32}:        opAdd32_Add32,
+	{opAdd32, opMul32}:        opAdd32_Mul32,
+	{opAdd32, opLSh32}:        opAdd32_LSh32,
+	{opMul32, opAdd64}:        opMul32_Add64,
+	{opMul32, opAnd64}:        opMul32_And64,
+	{opMul32, opXor64}:        opMul32_Xor64,
+	{opMul32, opOr64}:         opMul32_Or64,
+	{opMul32, opLSh64}:        opMul32_LSh64,
+	{opMul32, opRSh64}:        opMul32_RSh64,
+	{opMul32, opAdd32}:        opMul32_Add32,
+	{opMul32, opMul32}:        opMul32_Mul32,
+	{opMul32, opLSh32}:        opMul32_LSh32,
+	{opLSh32, opAdd64}:        opLSh32_Add64,
+	{opLSh32, opAnd64}:        opLSh32_And64,
+	{opLSh32, opXor64}:        opLSh32_Xor64,
+	{opLSh32, opOr64}:         opLSh32_Or64,
+	{opLSh32, opLSh64}:        opLSh32_LSh64,
+	{opLSh32, opRSh64}:        opLSh32_RSh64,
+	{opLSh32, opAdd32}:        opLSh32_Add32,
+	{opLSh32, opMul32}:        opLSh32_Mul32,
+	{opLSh32, opLSh32}:        opLSh32_LSh32,
+	{opMul64, opAdd64}:        opMul64_Add64,
+	{opMul64, opXor64}:        opMul64_Xor64,
+	{opRot64, opAdd64}:        opRot64_Add64,
+	{opRot64, opXor64}:        opRot64_Xor64,
+	{opAdd64, opRot64}:        opAdd64_Rot64,
+	{opXor64, opRot64}:        opXor64_Rot64,
+	{opAdd64, opJEq64}:        opAdd64_JEq64,
+	{opAdd64, opJNE64}:        opAdd64_JNE64,
+	{opAdd64, opJGT64}:        opAdd64_JGT64,
+	{opAnd64, opJEq64}:        opAnd64_JEq64,
+	{opAnd64, opJNE64}:        opAnd64_JNE64,
+	{opAnd64, opJGT64}:        opAnd64_JGT64,
+	{opAdd32, opJEq64}:        opAdd32_JEq64,
+	{opAdd32, opJNE64}:        opAdd32_JNE64,
+	{opAdd32, opJGT64}:        opAdd32_JGT64,
+	{opMov64, opJEq64}:        opMov64_JEq64,
+	{opMov64, opJNE64}:        opMov64_JNE64,
+	{opMov64, opJGT64}:        opMov64_JGT64,
+	{opAdd64, opBrEq64}:       opAdd64_BrEq64,
+	{opMov64, opBrEq64}:       opMov64_BrEq64,
+	{opLoad8, opAdd64}:        opLoad8_Add64,
+	{opLoad8, opXor64}:        opLoad8_Xor64,
+	{opLoad8, opLSh64}:        opLoad8_LSh64,
+	{opLoad8, opAdd32}:        opLoad8_Add32,
+	{opLoad16, opAdd64}:       opLoad16_Add64,
+	{opLoad16, opXor64}:       opLoad16_Xor64,
+	{opLoad16, opLSh64}:       opLoad16_LSh64,
+	{opLoad16, opAdd32}:       opLoad16_Add32,
+	{opLoad32, opAdd64}:       opLoad32_Add64,
+	{opLoad32, opXor64}:       opLoad32_Xor64,
+	{opLoad32, opLSh64}:       opLoad32_LSh64,
+	{opLoad32, opAdd32}:       opLoad32_Add32,
+	{opLoad64, opAdd64}:       opLoad64_Add64,
+	{opLoad64, opXor64}:       opLoad64_Xor64,
+	{opLoad64, opLSh64}:       opLoad64_LSh64,
+	{opLoad64, opAdd32}:       opLoad64_Add32,
+	{opLoadX8, opAdd64}:       opLoadX8_Add64,
+	{opLoadX8, opXor64}:       opLoadX8_Xor64,
+	{opLoadX8, opLSh64}:       opLoadX8_LSh64,
+	{opLoadX8, opAdd32}:       opLoadX8_Add32,
+	{opLoad8, opJEq64}:        opLoad8_JEq64,
+	{opLoad8, opJNE64}:        opLoad8_JNE64,
+	{opLoad16, opJEq64}:       opLoad16_JEq64,
+	{opLoad16, opJNE64}:       opLoad16_JNE64,
+	{opLoad32, opJEq64}:       opLoad32_JEq64,
+	{opLoad32, opJNE64}:       opLoad32_JNE64,
+	{opAdd64, opLoad8}:        opAdd64_Load8,
+	{opAdd64, opLoad32}:       opAdd64_Load32,
+	{opAdd64, opLoad64}:       opAdd64_Load64,
+	{opAdd64, opLoadX8}:       opAdd64_LoadX8,
+	{opAnd64, opLoad8}:        opAnd64_Load8,
+	{opAnd64, opLoad32}:       opAnd64_Load32,
+	{opAnd64, opLoad64}:       opAnd64_Load64,
+	{opAnd64, opLoadX8}:       opAnd64_LoadX8,
+	{opMov64, opLoad8}:        opMov64_Load8,
+	{opMov64, opLoad32}:       opMov64_Load32,
+	{opMov64, opLoad64}:       opMov64_Load64,
+	{opMov64, opLoadX8}:       opMov64_LoadX8,
+	{opLoad8, opLoad8}:        opLoad8_Load8,
+	{opLoad8, opStore8}:       opLoad8_Store8,
+	{opLoad16, opLoad16}:      opLoad16_Load16,
+	{opLoad16, opStore16}:     opLoad16_Store16,
+	{opLoad32, opLoad32}:      opLoad32_Load32,
+	{opLoad32, opStore32}:     opLoad32_Store32,
+	{opLoad64, opLoad64}:      opLoad64_Load64,
+	{opLoad64, opStore64}:     opLoad64_Store64,
+	{opAdd64, opStore8}:       opAdd64_Store8,
+	{opAdd64, opStore32}:      opAdd64_Store32,
+	{opAdd64, opStore64}:      opAdd64_Store64,
+	{opMov64, opMov64}:        opMov64_Mov64,
+	{opMov64, opGoto}:         opMov64_Goto,
+	{opMov64, opAdd64}:        opMov64_Add64,
+	{opMov64, opStoreStack64}: opMov64_StoreStack64,
+	{opAdd64, opMov64}:        opAdd64_Mov64,
+	{opAdd64, opGoto}:         opAdd64_Goto,
 }

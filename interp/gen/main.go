@@ -49,7 +49,8 @@ func opsFile(ops []op) []byte {
 	for i, o := range ops {
 		fmt.Fprintf(&b, "\t%s opcode = %d\n", o.name, i)
 	}
-	b.WriteString(")\n\n// opInfos says what each operation on its own reads and writes.\nvar opInfos = [...]opInfo{\n")
+	fmt.Fprintf(&b, "\n\tnumOpcodes = %d\n", len(ops))
+	b.WriteString(")\n\n// opInfos says what each operation on its own reads and writes.\nvar opInfos = [numOpcodes]opInfo{\n")
 	for _, o := range ops {
 		if o.second == "" {
 			fmt.Fprintf(&b, "\t%s: {name: %q, %s},\n", o.name, o.name[2:], o.info)

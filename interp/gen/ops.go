@@ -55,6 +55,14 @@ if m.left < 0 {
 	return exitBudget
 }`
 
+// takeOther is the jump of a branch whose condition does not hold.
+const takeOther = `pc = uintptr(o.y)
+m.left -= o.x
+if m.left < 0 {
+	m.pc = pc
+	return exitBudget
+}`
+
 func leave(code string) string { return "m.pc = pc\nreturn " + code }
 
 func control() []op {
@@ -278,8 +286,28 @@ var conditions = []struct{ name, expr, typ string }{
 	{"JSet", "%s & %s != 0", "uint"}, {"JNSet", "%s & %s == 0", "uint"},
 }
 
-func jumps() []op {
+// branches are conditional jumps in front of an unconditional one, as compilers
+// write at the end of loops: both ways are jumps.
+func branches() []op {
 	var ops []op
+	for _, c := range conditions {
+		if c.name != "JEq" && c.name != "JGT" && c.name != "JSGT" {
+			continue // the others are these with the ways exchanged
+		}
+		conv := ""
+		if c.typ == "int" {
+			conv = "int64"
+		}
+		ops = append(ops, single("Br"+c.name[1:]+"64", "branch: true, ends: true, reads: readsB | readsC", func(p part) string {
+			arg := func(f string) string { return conv + "(s[" + f + "])" }
+			return fmt.Sprintf("if "+c.expr+" {\n%s\n} else {\n%s\n}", arg(p.b), arg(p.c), take, takeOther)
+		}))
+	}
+	return ops
+}
+
+func jumps() []op {
+	ops := branches()
 	for _, c := range conditions {
 		for _, bits := range []int{64, 32} {
 			ops = append(ops, single(fmt.Sprintf("%s%d", c.name, bits), "jump: true, reads: readsB | readsC", func(p part) string {
