@@ -27,7 +27,7 @@ func (m *machine) helper() error {
 // call runs a callback of the program for a helper. The registers of the
 // program are as before when it returns.
 func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
-	pc, ok := m.code.blockPC[int(uint32(fn))]
+	pc, ok := m.code.blockPC(int(uint32(fn)))
 	if !ok || fn&^(1<<32-1) != funcBase {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}

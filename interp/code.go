@@ -54,11 +54,11 @@ type Code struct {
 	ops     []operation
 	consts  []uint64 // contents of the slots from firstConst on
 	helpers []vm.Helper
-	origins []origin        // by operation
-	windows int             // how many windows memory operations use
-	index   []int32         // by slot: how many instructions come before
-	blockPC map[int]uintptr // by slot that a block begins at
-	starts  []int32         // those slots, in order
+	origins []origin     // by operation
+	windows int          // how many windows memory operations use
+	index   []int32      // by slot: how many instructions come before
+	starts  []blockStart // in order
+	exposed map[int]bool // by the slot a called function begins at: its frame is a region
 
 	mu       sync.Mutex
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
@@ -81,6 +81,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	}
 	d.liveness()
 	d.narrowness()
+	d.exposedFrames = d.exposed()
 	d.optimise()
 	c := d.emit()
 	c.machines = make([]*machine, max(env.NumCPU, 1))
@@ -99,7 +100,8 @@ type decoder struct {
 	slot     int32
 	hasCalls bool // there are subprograms, or callbacks
 
-	callbacks []int32 // blocks that function pointers point to
+	callbacks     []int32        // blocks that function pointers point to
+	exposedFrames map[int32]bool // by the block that a function begins with
 
 	consts     []uint64
 	constIndex map[uint64]int
@@ -141,10 +143,25 @@ const funcBase = 0xb9f0_0000_0000_0000
 
 func funcHandle(slot int) uint64 { return funcBase | uint64(uint32(slot)) }
 
+// blockStart is where a block begins in the program and in the code.
+type blockStart struct {
+	slot int32
+	pc   uintptr
+}
+
 // blockAt returns the slot of the block that begins at a byte offset.
 func (c *Code) blockAt(pc uintptr) int {
-	i := sort.Search(len(c.starts), func(i int) bool { return c.blockPC[int(c.starts[i])] > pc })
-	return int(c.starts[i-1])
+	i := sort.Search(len(c.starts), func(i int) bool { return c.starts[i].pc > pc })
+	return int(c.starts[i-1].slot)
+}
+
+// blockPC returns the byte offset at which the block at a slot begins, if one does.
+func (c *Code) blockPC(slot int) (uintptr, bool) {
+	i := sort.Search(len(c.starts), func(i int) bool { return int(c.starts[i].slot) >= slot })
+	if i == len(c.starts) || int(c.starts[i].slot) != slot {
+		return 0, false
+	}
+	return c.starts[i].pc, true
 }
 
 // opAt returns the operation at a byte offset.

@@ -1,6 +1,9 @@
 package interp
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // fused holds the operation that does the work of two, by the two; 0 if there
 // is none (opExit, which no pair is).
@@ -37,15 +40,14 @@ type coldPair struct {
 }
 
 func (d *decoder) emit() *Code {
-	e := emitter{d: d, c: &Code{p: d.p, env: *d.env, helpers: d.helpers, blockPC: make(map[int]uintptr)}}
+	e := emitter{d: d, c: &Code{p: d.p, env: *d.env, helpers: d.helpers, exposed: make(map[int]bool)}}
 	e.index()
 	e.constants()
 	for i := range d.blocks {
 		d.branch(i)
 		b := &d.blocks[i]
 		b.pc = len(e.c.ops) * opSize
-		e.c.blockPC[int(b.start)] = uintptr(b.pc)
-		e.c.starts = append(e.c.starts, b.start)
+		e.c.starts = append(e.c.starts, blockStart{b.start, uintptr(b.pc)})
 		if len(b.instrs) == 0 { // no two blocks begin at the same operation
 			b.instrs = append(b.instrs, instr{op: opNop, dst: -1, a: noValue, b: noValue, c: noValue, slot: b.start})
 		}
@@ -137,7 +139,8 @@ func (e *emitter) constants() {
 func (e *emitter) block(b *block) {
 	ins := e.loadConstants(b.instrs)
 	n := len(ins)
-	e.cost = append(e.cost[:0], make([]int32, n+2)...)
+	e.cost = slices.Grow(e.cost[:0], n+2)[:n+2]
+	e.cost[n], e.cost[n+1] = 0, 0
 	pairs := func(i int) bool { return i+1 < n && fused[ins[i].op][ins[i+1].op] != 0 }
 	for i := n - 1; i >= 0; i-- {
 		e.cost[i] = 1 + e.cost[i+1]
@@ -237,6 +240,10 @@ func (e *emitter) jump(at int, in instr) {
 	op.w = next - e.startIndex(in.target)
 	if in.op == opCall {
 		op.x = next
+		if start := int(e.d.blocks[in.target].start); e.d.exposedFrames[in.target] {
+			op.y = 1
+			e.c.exposed[start] = true
+		}
 	}
 	if info.branch {
 		e.patches = append(e.patches, patch{op: at, block: in.other, other: true})

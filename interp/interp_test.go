@@ -1,6 +1,8 @@
 package interp
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -164,4 +166,21 @@ func TestRunDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}))
+}
+
+// BenchmarkCompile reports what decoding costs for each instruction.
+func BenchmarkCompile(b *testing.B) {
+	for _, n := range []int{50, 1000, 20000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			g := generator{r: rand.New(rand.NewPCG(1, 1))}
+			p := g.program(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Compile(p, Env{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(g.out)), "ns/insn")
+		})
+	}
 }

@@ -86,7 +86,7 @@ func (d *decoder) constOf(v value) (uint64, bool) {
 }
 
 // aluOps are the operations of two operands.
-var aluOps = map[asm.ALUOp][2]opcode{ // 32 bits, 64 bits
+var aluOps = [...][2]opcode{ // 32 bits, 64 bits
 	asm.Add: {opAdd32, opAdd64}, asm.Sub: {opSub32, opSub64}, asm.Mul: {opMul32, opMul64},
 	asm.And: {opAnd32, opAnd64}, asm.Or: {opOr32, opOr64}, asm.Xor: {opXor32, opXor64},
 	asm.LSh: {opLSh32, opLSh64}, asm.RSh: {opRSh32, opRSh64}, asm.ArSh: {opArSh32, opArSh64},
@@ -95,7 +95,7 @@ var aluOps = map[asm.ALUOp][2]opcode{ // 32 bits, 64 bits
 }
 
 // conditionOps are the conditional jumps; swap says that the operands change places.
-var conditionOps = map[asm.JumpOp]struct {
+var conditionOps = [256]struct {
 	op32, op64 opcode
 	swap       bool
 }{
@@ -108,8 +108,8 @@ var conditionOps = map[asm.JumpOp]struct {
 }
 
 // foldable are the operations whose result on constants the decoder can tell.
-var foldable = func() map[opcode]func(b, c uint64) uint64 {
-	m := map[opcode]func(b, c uint64) uint64{
+var foldable = func() [numOpcodes]func(b, c uint64) uint64 {
+	m := [numOpcodes]func(b, c uint64) uint64{
 		opMov64:    func(b, _ uint64) uint64 { return b },
 		opMov32:    func(b, _ uint64) uint64 { return uint64(uint32(b)) },
 		opMov16:    func(b, _ uint64) uint64 { return uint64(uint16(b)) },
@@ -126,7 +126,10 @@ var foldable = func() map[opcode]func(b, c uint64) uint64 {
 	}
 	for alu, ops := range aluOps {
 		for i, op := range ops {
-			m[op] = func(b, c uint64) uint64 { return isa.ALU(alu, i == 1, b, c) }
+			if op == 0 {
+				continue
+			}
+			m[op] = func(b, c uint64) uint64 { return isa.ALU(asm.ALUOp(alu), i == 1, b, c) }
 		}
 	}
 	return m

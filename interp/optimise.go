@@ -142,10 +142,10 @@ func (o *optimiser) known(in instr) (value, bool) {
 
 // wideOf holds the 64-bit operations whose result is the same on operands with
 // a zero upper half.
-var wideOf = map[opcode]opcode{opAnd32: opAnd64, opOr32: opOr64, opXor32: opXor64, opRSh32: opRSh64}
+var wideOf = [numOpcodes]opcode{opAnd32: opAnd64, opOr32: opOr64, opXor32: opXor64, opRSh32: opRSh64}
 
 // narrowOf holds the 32-bit operations that give the lower half of the result.
-var narrowOf = map[opcode]opcode{opAdd64: opAdd32, opSub64: opSub32, opMul64: opMul32,
+var narrowOf = [numOpcodes]opcode{opAdd64: opAdd32, opSub64: opSub32, opMul64: opMul32,
 	opAnd64: opAnd32, opOr64: opOr32, opXor64: opXor32}
 
 // rewrite returns a simpler instruction with the same result.
@@ -194,7 +194,7 @@ func (o *optimiser) rewrite(in instr) (instr, bool) {
 	if next, ok := o.rotation(in); ok {
 		return next, true
 	}
-	if w, ok := wideOf[in.op]; ok && o.narrow(in.b) {
+	if w := wideOf[in.op]; w != 0 && o.narrow(in.b) {
 		switch {
 		case in.op == opRSh32 && cConst && c < 32, in.op == opAnd32, in.op != opRSh32 && o.narrow(in.c):
 			in.op = w
@@ -283,7 +283,7 @@ func (o *optimiser) memory(in *instr) {
 	info := &opInfos[in.op]
 	log := log2(int(info.size))
 	if in.b == value(framePointer) {
-		if in.x >= -stackSize && in.x+int64(info.size) <= 0 && !info.signed {
+		if onStack(in) {
 			in.op, in.b = pick(info.store, storeStackOps[log], loadStackOps[log]), noValue
 		}
 		return
@@ -302,12 +302,15 @@ var (
 	storeIndexOps = [4]opcode{opStoreX8, opStoreX16, opStoreX32, opStoreX64}
 )
 
+// wideJump holds the 64-bit comparisons that are the same on operands with a
+// zero upper half.
+var wideJump = [numOpcodes]opcode{opJEq32: opJEq64, opJNE32: opJNE64, opJGT32: opJGT64, opJGE32: opJGE64, opJSet32: opJSet64}
+
 // compare makes 32-bit comparisons 64-bit ones where that is the same, so that
 // there are fewer kinds to fuse.
 func (o *optimiser) compare(in *instr) {
-	wide, ok := map[opcode]opcode{opJEq32: opJEq64, opJNE32: opJNE64, opJGT32: opJGT64, opJGE32: opJGE64,
-		opJSet32: opJSet64}[in.op]
-	if !ok {
+	wide := wideJump[in.op]
+	if wide == 0 {
 		return
 	}
 	for _, v := range [...]*value{&in.b, &in.c} {

@@ -2,6 +2,7 @@ package interp
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/isa"
@@ -29,10 +30,9 @@ type stepper struct {
 }
 
 type stepFrame struct {
-	ret        int
-	r6to9      [4]uint64
-	mayGoto    uint64
-	isCallback bool
+	ret     int
+	r6to9   [4]uint64
+	mayGoto uint64
 }
 
 // runSteps is Run without the loop.
@@ -54,12 +54,16 @@ func (s *stepper) begin(frame int) {
 	s.frame = frame
 	s.r = Registers{asm.R10: s.c.FramePointer(frame)}
 	s.c.Prog, s.c.Maps, s.c.Call = s.code.p, s.code.env.Maps, s.call
-	s.pushWindow()
+	s.pushWindow(true)
 	s.frames = append(s.frames, stepFrame{ret: -1, mayGoto: mayGotoLimit})
 }
 
-func (s *stepper) pushWindow() {
-	s.c.PushFrame(s.frame)
+func (s *stepper) pushWindow(exposed bool) {
+	if exposed || s.san != nil {
+		s.c.PushFrame(s.frame)
+	} else {
+		s.c.EnterFrame(s.frame)
+	}
 	if s.san != nil {
 		s.san.newFrame(s.frame)
 	}
@@ -130,9 +134,9 @@ func (s *stepper) step(ins asm.Instruction) error {
 	case asm.KindLoad:
 		err = s.load(ins, info)
 	case asm.KindStoreImm:
-		err = s.store(s.r[ins.Dst]+uint64(int64(ins.Off)), info.Size.Bytes(), uint64(ins.Imm))
+		err = s.store(ins, info, uint64(ins.Imm))
 	case asm.KindStoreReg:
-		err = s.store(s.r[ins.Dst]+uint64(int64(ins.Off)), info.Size.Bytes(), s.r[ins.Src])
+		err = s.store(ins, info, s.r[ins.Src])
 	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
 		err = atomicAccess(s.c, ins, &s.r)
 	default:
@@ -217,15 +221,15 @@ func (s *stepper) callLocal(ret, target int) error {
 	if s.frame == prog.MaxFrames-1 {
 		return &vm.Fault{Err: vm.ErrCallDepth, Detail: fmt.Sprintf("at most %d frames", prog.MaxFrames)}
 	}
-	s.push(ret, false)
+	s.push(ret, s.code.exposed[target])
 	return s.jump(target)
 }
 
-func (s *stepper) push(ret int, callback bool) {
-	s.frames = append(s.frames, stepFrame{ret: ret, r6to9: [4]uint64(s.r[asm.R6:asm.R10]), mayGoto: mayGotoLimit, isCallback: callback})
+func (s *stepper) push(ret int, exposed bool) {
+	s.frames = append(s.frames, stepFrame{ret: ret, r6to9: [4]uint64(s.r[asm.R6:asm.R10]), mayGoto: mayGotoLimit})
 	s.frame++
 	s.r[asm.R10] -= stackSize
-	s.pushWindow()
+	s.pushWindow(exposed)
 }
 
 // exit returns from the current frame. The first one stays, for the window.
@@ -245,7 +249,7 @@ func (s *stepper) exit() {
 // call runs a callback of the program for a helper.
 func (s *stepper) call(fn uint64, args *[5]uint64) (uint64, error) {
 	target := int(uint32(fn))
-	if _, ok := s.code.blockPC[target]; !ok || fn&^(1<<32-1) != funcBase {
+	if _, ok := s.code.blockPC(target); !ok || fn&^(1<<32-1) != funcBase {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}
 	if s.frame == prog.MaxFrames-1 {
@@ -303,7 +307,7 @@ func (s *stepper) load(ins asm.Instruction, info *asm.Info) error {
 	if s.c.InCtx(addr) && !s.c.CtxPlain(false) {
 		v, err = s.c.LoadCtx(addr, size)
 	} else {
-		v, err = s.read(addr, size)
+		v, err = s.read(addr, size, ins.Src == asm.R10 && !info.Signed)
 	}
 	if err != nil {
 		return err
@@ -315,8 +319,17 @@ func (s *stepper) load(ins asm.Instruction, info *asm.Info) error {
 	return nil
 }
 
-func (s *stepper) read(addr uint64, size int) (uint64, error) {
-	b, err := s.c.Bytes(addr, size, mem.Read)
+// bytes returns the memory of an access. A function's own frame is open to its
+// own loads and stores even where it is no region: see exposed.
+func (s *stepper) bytes(addr uint64, size int, perm mem.Perm, own bool) ([]byte, error) {
+	if off := addr - (s.r[asm.R10] - stackSize); own && s.san == nil && off <= stackSize-uint64(size) {
+		return unsafe.Slice((*byte)(mem.Pointer(uintptr(addr))), size), nil
+	}
+	return s.c.Bytes(addr, size, perm)
+}
+
+func (s *stepper) read(addr uint64, size int, own bool) (uint64, error) {
+	b, err := s.bytes(addr, size, mem.Read, own)
 	if err != nil {
 		return 0, err
 	}
@@ -328,11 +341,12 @@ func (s *stepper) read(addr uint64, size int) (uint64, error) {
 	return mem.Load(b), nil
 }
 
-func (s *stepper) store(addr uint64, size int, v uint64) error {
+func (s *stepper) store(ins asm.Instruction, info *asm.Info, v uint64) error {
+	addr, size := s.r[ins.Dst]+uint64(int64(ins.Off)), info.Size.Bytes()
 	if s.c.InCtx(addr) && !s.c.CtxPlain(true) {
 		return s.c.StoreCtx(addr, size, v)
 	}
-	b, err := s.c.Bytes(addr, size, mem.Write)
+	b, err := s.bytes(addr, size, mem.Write, ins.Dst == asm.R10)
 	if err != nil {
 		return err
 	}

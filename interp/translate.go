@@ -1,6 +1,8 @@
 package interp
 
 import (
+	"math/bits"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/isa"
 )
@@ -265,7 +267,7 @@ var (
 	storeOps      = [4]opcode{opStore8, opStore16, opStore32, opStore64}
 )
 
-func log2(size int) int { return map[int]int{1: 0, 2: 1, 4: 2, 8: 3}[size] }
+func log2(size int) int { return bits.TrailingZeros(uint(size)) }
 
 func (d *decoder) access(ins asm.Instruction, info *asm.Info) error {
 	log := log2(info.Size.Bytes())

@@ -1086,7 +1086,11 @@ L1: // Call
 		(*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp)).mayGoto = mayGotoLimit
 		s[10] -= stackSize
 		m.frame -= stackSize
-		m.cpu.PushFrame(int(m.fp / frameSize))
+		if o.y != 0 {
+			m.cpu.PushFrame(int(m.fp / frameSize))
+		} else {
+			m.cpu.EnterFrame(int(m.fp / frameSize))
+		}
 		pc = uintptr(o.z)
 		m.left -= o.w
 		if m.left < 0 {

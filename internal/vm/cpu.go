@@ -102,10 +102,15 @@ func (c *CPU) PushFrame(i int) {
 	c.maxDepth = max(c.maxDepth, i+1)
 }
 
+// EnterFrame tells that frame i, less than prog.MaxFrames, is used by a function
+// that lets nobody else have its address.
+func (c *CPU) EnterFrame(i int) { c.maxDepth = max(c.maxDepth, i+1) }
+
 // PopFrame makes frame i, less than prog.MaxFrames, inaccessible.
 func (c *CPU) PopFrame(i int) {
-	w := &c.Frames[i%prog.MaxFrames]
-	w.RLim, w.WLim, w.len = [4]uint32{}, [4]uint32{}, 0
+	if w := &c.Frames[i%prog.MaxFrames]; w.len != 0 {
+		w.RLim, w.WLim, w.len = [4]uint32{}, [4]uint32{}, 0
+	}
 }
 
 var stackLimits = [4]uint32{prog.StackSize, prog.StackSize - 1, prog.StackSize - 3, prog.StackSize - 7}

@@ -97,7 +97,11 @@ m.fp += frameSize
 (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp)).mayGoto = mayGotoLimit
 s[10] -= stackSize
 m.frame -= stackSize
-m.cpu.PushFrame(int(m.fp / frameSize))
+if o.y != 0 {
+	m.cpu.PushFrame(int(m.fp / frameSize))
+} else {
+	m.cpu.EnterFrame(int(m.fp / frameSize))
+}
 ` + take
 
 const exitBody = `if m.fp == m.fpMin {
