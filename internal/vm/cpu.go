@@ -75,6 +75,7 @@ type CPU struct {
 	records  []record
 	buffers  []*Window
 	granted  []Map
+	loose    []*Window // engines' windows on values of granted maps
 	released []mem.Region
 	seen     atomic.Uint64 // the grace epoch when the CPU was last between runs
 }
@@ -130,6 +131,10 @@ func (c *CPU) Begin() {
 	c.maxDepth = 0
 	c.Done, c.TailCalls = 0, 0
 	c.granted = c.granted[:0]
+	for _, w := range c.loose {
+		w.Clear()
+	}
+	c.loose = c.loose[:0]
 	c.released = c.released[:0]
 }
 
@@ -314,16 +319,25 @@ func (c *CPU) window(addr uintptr) *Window {
 	return nil
 }
 
+// findValue returns the map value that addr lies in.
 func (c *CPU) findValue(addr uintptr) (mem.Region, bool) {
-	for _, m := range c.Maps {
-		if m == nil {
-			continue
-		}
+	if r, ok := c.findOwnValue(addr); ok {
+		return r, true
+	}
+	for _, m := range c.granted {
 		if r, ok := m.Find(addr); ok {
 			return r, true
 		}
 	}
-	for _, m := range c.granted {
+	return mem.Region{}, false
+}
+
+// findOwnValue is findValue in the maps that the program itself refers to.
+func (c *CPU) findOwnValue(addr uintptr) (mem.Region, bool) {
+	for _, m := range c.Maps {
+		if m == nil {
+			continue
+		}
 		if r, ok := m.Find(addr); ok {
 			return r, true
 		}
@@ -345,6 +359,9 @@ func (c *CPU) Window(addr uint64, size int, perm mem.Perm, own *Window) (*Window
 	if r, ok := c.findValue(a); ok && uint64(a) == addr {
 		if r.Contains(a, uintptr(size)) && r.Perm&perm == perm {
 			own.Set(r)
+			if _, kept := c.findOwnValue(a); !kept { // an inner map, which may be gone by the next run
+				c.loose = append(c.loose, own)
+			}
 			return own, nil
 		}
 		return nil, c.refuse(addr, size, perm, r)
