@@ -10,7 +10,6 @@ package interp
 
 import (
 	"sort"
-	"sync"
 	"unsafe"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -60,7 +59,6 @@ type Code struct {
 	starts  []blockStart // in order
 	exposed map[int]bool // by the slot a called function begins at: its frame is a region
 
-	mu       sync.Mutex
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
 

@@ -21,7 +21,6 @@ type emitter struct {
 	constSlot []uint8 // by constant: its slot, 0 if it has none
 	patches   []patch
 	cold      []coldPair
-	windows   map[int64]uint32
 	expanded  []instr
 	cost      []int32
 }

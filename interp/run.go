@@ -18,7 +18,7 @@ const slice = 1 << 16
 // before. An error is a [*vm.Fault], or what c.Context says when it is done.
 func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	c.Begin()
-	if code.env.Sanitize || code.env.Observe != nil {
+	if !hasLoop || code.env.Sanitize || code.env.Observe != nil {
 		return code.runSteps(c)
 	}
 	m := code.lease(c)

@@ -36,10 +36,10 @@ const (
 	opRot32              opcode = 30
 	opDiv64              opcode = 31
 	opMod64              opcode = 32
-	opDiv32              opcode = 33
-	opMod32              opcode = 34
-	opSDiv64             opcode = 35
-	opSMod64             opcode = 36
+	opSDiv64             opcode = 33
+	opSMod64             opcode = 34
+	opDiv32              opcode = 35
+	opMod32              opcode = 36
 	opSDiv32             opcode = 37
 	opSMod32             opcode = 38
 	opMov64              opcode = 39
@@ -296,10 +296,10 @@ var opInfos = [numOpcodes]opInfo{
 	opRot32:        {name: "Rot32", writes: true, reads: readsB | readsC, narrow: true},
 	opDiv64:        {name: "Div64", writes: true, reads: readsB | readsC},
 	opMod64:        {name: "Mod64", writes: true, reads: readsB | readsC},
-	opDiv32:        {name: "Div32", writes: true, reads: readsB | readsC, narrow: true},
-	opMod32:        {name: "Mod32", writes: true, reads: readsB | readsC, narrow: true},
 	opSDiv64:       {name: "SDiv64", writes: true, reads: readsB | readsC},
 	opSMod64:       {name: "SMod64", writes: true, reads: readsB | readsC},
+	opDiv32:        {name: "Div32", writes: true, reads: readsB | readsC, narrow: true},
+	opMod32:        {name: "Mod32", writes: true, reads: readsB | readsC, narrow: true},
 	opSDiv32:       {name: "SDiv32", writes: true, reads: readsB | readsC, narrow: true},
 	opSMod32:       {name: "SMod32", writes: true, reads: readsB | readsC, narrow: true},
 	opMov64:        {name: "Mov64", writes: true, reads: readsB},

@@ -66,6 +66,10 @@ func alu32(op asm.ALUOp, x, y uint32) uint32 {
 		return x >> (y & 31)
 	case asm.ArSh:
 		return uint32(int32(x) >> (y & 31))
+	case asm.Div:
+		return Div32(x, y)
+	case asm.Mod:
+		return Mod32(x, y)
 	case asm.SDiv:
 		return SDiv32(x, y)
 	case asm.SMod:
@@ -111,6 +115,22 @@ func SMod64(x, y uint64) uint64 {
 		return 0
 	}
 	return uint64(int64(x) % int64(y))
+}
+
+// Div32 is [Div64] on 32 bits.
+func Div32(x, y uint32) uint32 {
+	if y == 0 {
+		return 0
+	}
+	return x / y
+}
+
+// Mod32 is [Mod64] on 32 bits.
+func Mod32(x, y uint32) uint32 {
+	if y == 0 {
+		return x
+	}
+	return x % y
 }
 
 // SDiv32 is [SDiv64] on 32 bits.

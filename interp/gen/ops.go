@@ -75,7 +75,7 @@ func control() []op {
 		{name: "opHelper", info: "call: true", body: leave("exitHelper"), ends: true},
 		{name: "opAtomic", info: "call: true", body: leave("exitAtomic"), ends: true},
 		{name: "opPacket", info: "call: true", body: leave("exitPacket"), ends: true},
-		special("MayGoto", "jump: true", `f := (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp))
+		special("MayGoto", "jump: true", `f = (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp))
 if f.mayGoto == 0 {
 `+take+`
 } else {
@@ -90,7 +90,7 @@ const callBody = `if m.fp == m.fpMax {
 	m.pc = pc
 	return exitDepth
 }
-f := (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp))
+f = (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp))
 f.ret, f.retIndex = pc, o.x
 f.r6, f.r7, f.r8, f.r9 = s[6], s[7], s[8], s[9]
 m.fp += frameSize
@@ -110,7 +110,7 @@ const exitBody = `if m.fp == m.fpMin {
 }
 m.cpu.PopFrame(int(m.fp / frameSize))
 m.fp -= frameSize
-f := (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp))
+f = (*frame)(unsafe.Add(unsafe.Pointer(&m.frames), m.fp))
 s[6], s[7], s[8], s[9] = f.r6, f.r7, f.r8, f.r9
 s[10] += stackSize
 m.frame += stackSize
@@ -151,39 +151,17 @@ func alu() []op {
 	return ops
 }
 
+// division calls package isa, whose functions the compiler inlines here.
 func division() []op {
 	var ops []op
-	for _, d := range []struct{ name, fn, typ string }{
-		{"Div64", "/", "uint64"}, {"Mod64", "%", "uint64"}, {"Div32", "/", "uint32"}, {"Mod32", "%", "uint32"},
-		{"SDiv64", "/", "int64"}, {"SMod64", "%", "int64"}, {"SDiv32", "/", "int32"}, {"SMod32", "%", "int32"},
-	} {
-		narrow := ""
-		if strings.HasSuffix(d.name, "32") {
-			narrow = ", narrow: true"
-		}
-		ops = append(ops, special(d.name, readsTwo+narrow, divide(d.fn, d.typ)))
+	for _, name := range []string{"Div64", "Mod64", "SDiv64", "SMod64"} {
+		ops = append(ops, special(name, readsTwo, fmt.Sprintf("s[o.a] = isa.%s(s[o.b], s[o.c])", name)))
+	}
+	for _, name := range []string{"Div32", "Mod32", "SDiv32", "SMod32"} {
+		ops = append(ops, special(name, readsTwo+", narrow: true",
+			fmt.Sprintf("s[o.a] = uint64(isa.%s(uint32(s[o.b]), uint32(s[o.c])))", name)))
 	}
 	return ops
-}
-
-// divide writes out the rules for a zero divisor (RFC 9669, section 4.1). Go's
-// own division already makes MIN/-1 MIN with remainder 0.
-func divide(operator, typ string) string {
-	value := fmt.Sprintf("%s(s[o.b])", typ)
-	byZero := "0"
-	if operator == "%" {
-		byZero = value
-	}
-	zeroExtend := "uint64"
-	if strings.HasSuffix(typ, "32") {
-		zeroExtend = "uint64(uint32"
-	}
-	closing := strings.Repeat(")", strings.Count(zeroExtend, "(")+1)
-	return fmt.Sprintf(`v, y := %[1]s, %[2]s(s[o.c])
-if y != 0 {
-	v = %[3]s %[4]s y
-}
-s[o.a] = %[5]s(v%[6]s`, typ+"("+byZero+")", typ, value, operator, zeroExtend, closing)
 }
 
 func unary() []op {
@@ -223,21 +201,13 @@ func address(p part, index bool, limit string, log int) string {
 	if index {
 		sum += fmt.Sprintf(" + s[%s]", p.c)
 	}
-	return fmt.Sprintf(`w%[1]s := *(**vm.Window)(unsafe.Add(win, %[2]s))
-off%[1]s := %[3]s - uint64(uintptr(w%[1]s.Base))
-if off%[1]s >= uint64(w%[1]s.%[4]s[%[5]d]) {
+	return fmt.Sprintf(`w = *(**vm.Window)(unsafe.Add(win, %s))
+off = %s - uint64(uintptr(w.Base))
+if off >= uint64(w.%s[%d]) {
 	m.pc = pc
-	return %[6]s
+	return %s
 }
-`, suffix(p), p.y, sum, limit, log, p.miss)
-}
-
-// suffix keeps the variables of the two halves of a pair apart.
-func suffix(p part) string {
-	if p == firstPart {
-		return "1"
-	}
-	return "2"
+`, p.y, sum, limit, log, p.miss)
 }
 
 func memory() []op {
@@ -245,7 +215,7 @@ func memory() []op {
 	load := func(name, info, typ, ext string, log int, index bool) {
 		ops = append(ops, single(name, info, func(p part) string {
 			return address(p, index, "RLim", log) +
-				fmt.Sprintf("s[%s] = %s(*(*%s)(unsafe.Add(w%s.Base, off%s))%s", p.a, ext, typ, suffix(p), suffix(p), strings.Repeat(")", strings.Count(ext, "(")+1))
+				fmt.Sprintf("s[%s] = %s(*(*%s)(unsafe.Add(w.Base, off))%s", p.a, ext, typ, strings.Repeat(")", strings.Count(ext, "(")+1))
 		}))
 	}
 	for _, w := range widths {
@@ -268,7 +238,7 @@ func memory() []op {
 		store := func(name, info string, index bool) {
 			ops = append(ops, single(name, info, func(p part) string {
 				return address(p, index, "WLim", w.log) +
-					fmt.Sprintf("*(*%s)(unsafe.Add(w%s.Base, off%s)) = %s(s[%s])", w.utype, suffix(p), suffix(p), w.utype, p.a)
+					fmt.Sprintf("*(*%s)(unsafe.Add(w.Base, off)) = %s(s[%s])", w.utype, w.utype, p.a)
 			}))
 		}
 		info := fmt.Sprintf("mem: true, store: true, size: %d, reads: readsA | readsB", w.bits/8)
