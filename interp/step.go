@@ -183,7 +183,7 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 	case asm.KindLoadAbs, asm.KindLoadInd:
 		off := int64(ins.ImmLo())
 		if info.Kind == asm.KindLoadInd {
-			off = int64(int32(uint32(off) + uint32(src)))
+			off = int64(int32(uint32(off) + uint32(s.r[ins.Src])))
 		}
 		v, ok := loadPacket(s.c, off, info.Size.Bytes())
 		s.r[asm.R0] = v

@@ -4,44 +4,88 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/kernel"
 )
 
 // engine runs translations.
 type engine struct {
 	name string
-	// available returns nil or why the engine cannot be used here.
-	available func() error
-	// fuzz says that the engine may be used without limit. Linux may not: it
+	// linux says that the engine may be missing, and must be used sparingly: Linux
 	// frees programs on a shared work queue, and thousands of loads in a few
 	// seconds fill that with work that blocks on a lock, whose holder waits for
 	// the same queue. From then on nothing on the machine can load a program.
-	fuzz bool
+	linux bool
 	// load readies a translation. The functions that it returns give r0, and
 	// release what was loaded.
 	load func(t testing.TB, insns asm.Instructions, mode Mode) (run func(in input) uint32, release func())
 }
 
 var engines = []engine{
-	{name: "linux", available: kernel.Available, load: loadLinux},
+	{name: "interp", load: loadInterp()},
+	{name: "sanitizer", load: loadInterp(sandbpf.WithSanitizer())},
+	{name: "linux", linux: true, load: loadLinux},
 }
 
 // eachEngine runs the test on every engine that is there.
 func eachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			if err := e.available(); err != nil {
-				t.Skip(err)
+			if e.linux {
+				if err := kernel.Available(); err != nil {
+					t.Skip(err)
+				}
 			}
 			test(t, e)
 		})
 	}
+}
+
+// loadInterp loads into a VM of one CPU, which lives as long as the process.
+func loadInterp(options ...sandbpf.Option) func(testing.TB, asm.Instructions, Mode) (func(input) uint32, func()) {
+	vm := sync.OnceValues(func() (*sandbpf.VM, error) {
+		return sandbpf.New(append(options, sandbpf.WithCPUs(1), sandbpf.WithLimit(1<<20))...)
+	})
+	return func(t testing.TB, insns asm.Instructions, mode Mode) (run func(input) uint32, release func()) {
+		vm, err := vm()
+		require.NoError(t, err)
+		spec := &sandbpf.ProgramSpec{Name: mode.String(), Instructions: insns} // r1 is memory, r2 its length
+		if mode == SocketFilter {
+			spec.Type = sandbpf.SocketFilter
+		}
+		prog, err := vm.LoadProgram(spec, nil)
+		require.NoError(t, err)
+		var test hooks.TestRun
+		return func(in input) uint32 {
+			test.Data = in.data
+			if mode == SocketFilter {
+				test.Data, test.Context = in.frame(), in.context()
+			}
+			require.NoError(t, prog.Run(t.Context(), &test))
+			require.LessOrEqual(t, test.Ret, uint64(maxWord))
+			return uint32(test.Ret)
+		}, func() { require.NoError(t, prog.Close()) }
+	}
+}
+
+// frame returns the packet that a test run makes in's socket buffer of: it takes
+// the first 14 bytes for a link layer header, and shows socket filters what is
+// behind it.
+func (in *input) frame() []byte { return slices.Concat(in.link, in.data) }
+
+// context returns the struct __sk_buff with what a test run does not make up.
+func (in *input) context() []byte {
+	ctx := make([]byte, 192)
+	binary.NativeEndian.PutUint32(ctx[skbMark:], in.anc[adMark])
+	return ctx
 }
 
 // memorySize is how many bytes of input Linux's maps hold in these tests.
@@ -51,11 +95,7 @@ func loadLinux(t testing.TB, insns asm.Instructions, mode Mode) (run func(input)
 	if mode == SocketFilter {
 		prog := mustLoad(t, kernel.Prog{Type: ebpf.SocketFilter}, insns)
 		return func(in input) uint32 {
-			// A test run takes the first 14 bytes for a link layer header, and
-			// shows socket filters what is behind it.
-			ctx := make([]byte, 192)
-			binary.NativeEndian.PutUint32(ctx[skbMark:], in.anc[adMark])
-			res, err := prog.Run(slices.Concat(in.link, in.data), ctx, 1)
+			res, err := prog.Run(in.frame(), in.context(), 1)
 			require.NoError(t, err)
 			return res.Ret
 		}, func() { require.NoError(t, prog.Close()) }

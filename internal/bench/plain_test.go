@@ -67,44 +67,15 @@ func (p *plain) memory(addr uint64, n uint64) ([]byte, error) {
 	return nil, fmt.Errorf("%w: access to %#x", errPlain, addr)
 }
 
-func (p *plain) load(addr uint64, size asm.Size) (uint64, error) {
-	switch addr { // the two fields of the context that programs of the suite read
+// context answers the two loads from the context that programs of the suite do.
+func (p *plain) context(addr uint64) (uint64, bool) {
+	switch addr {
 	case plainCtx:
-		return plainPacket, nil
+		return plainPacket, true
 	case plainCtx + 4:
-		return plainPacket + uint64(len(p.packet)), nil
+		return plainPacket + uint64(len(p.packet)), true
 	}
-	b, err := p.memory(addr, uint64(size.Bytes()))
-	if err != nil {
-		return 0, err
-	}
-	switch size {
-	case asm.Byte:
-		return uint64(b[0]), nil
-	case asm.Half:
-		return uint64(binary.NativeEndian.Uint16(b)), nil
-	case asm.Word:
-		return uint64(binary.NativeEndian.Uint32(b)), nil
-	}
-	return binary.NativeEndian.Uint64(b), nil
-}
-
-func (p *plain) store(addr uint64, size asm.Size, v uint64) error {
-	b, err := p.memory(addr, uint64(size.Bytes()))
-	if err != nil {
-		return err
-	}
-	switch size {
-	case asm.Byte:
-		b[0] = byte(v)
-	case asm.Half:
-		binary.NativeEndian.PutUint16(b, uint16(v))
-	case asm.Word:
-		binary.NativeEndian.PutUint32(b, uint32(v))
-	default:
-		binary.NativeEndian.PutUint64(b, v)
-	}
-	return nil
+	return 0, false
 }
 
 // run executes from the first instruction and returns r0.
@@ -216,20 +187,86 @@ func (p *plain) run() (uint64, error) {
 			*dst = isa.ToBE(*dst, uint8(in.imm))
 		case 0xd4:
 			*dst = isa.ToLE(*dst, uint8(in.imm))
-		case 0x61, 0x69, 0x71, 0x79:
-			v, err := p.load(src+uint64(int64(in.off)), asm.Size(in.op&0x18))
+		case 0x71:
+			addr := src + uint64(int64(in.off))
+			b, err := p.memory(addr, 1)
 			if err != nil {
 				return 0, err
 			}
-			*dst = v
-		case 0x63, 0x6b, 0x73, 0x7b:
-			if err := p.store(*dst+uint64(int64(in.off)), asm.Size(in.op&0x18), src); err != nil {
+			*dst = uint64(b[0])
+		case 0x69:
+			addr := src + uint64(int64(in.off))
+			b, err := p.memory(addr, 2)
+			if err != nil {
 				return 0, err
 			}
-		case 0x62, 0x6a, 0x72, 0x7a:
-			if err := p.store(*dst+uint64(int64(in.off)), asm.Size(in.op&0x18), in.imm); err != nil {
+			*dst = uint64(binary.NativeEndian.Uint16(b))
+		case 0x61:
+			addr := src + uint64(int64(in.off))
+			if v, ok := p.context(addr); ok {
+				*dst = v
+				continue
+			}
+			b, err := p.memory(addr, 4)
+			if err != nil {
 				return 0, err
 			}
+			*dst = uint64(binary.NativeEndian.Uint32(b))
+		case 0x79:
+			addr := src + uint64(int64(in.off))
+			b, err := p.memory(addr, 8)
+			if err != nil {
+				return 0, err
+			}
+			*dst = binary.NativeEndian.Uint64(b)
+		case 0x73:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 1)
+			if err != nil {
+				return 0, err
+			}
+			b[0] = byte(src)
+		case 0x6b:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 2)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint16(b, uint16(src))
+		case 0x63:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 4)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint32(b, uint32(src))
+		case 0x7b:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 8)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint64(b, src)
+		case 0x72:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 1)
+			if err != nil {
+				return 0, err
+			}
+			b[0] = byte(in.imm)
+		case 0x6a:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 2)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint16(b, uint16(in.imm))
+		case 0x62:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 4)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint32(b, uint32(in.imm))
+		case 0x7a:
+			b, err := p.memory(*dst+uint64(int64(in.off)), 8)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint64(b, in.imm)
 		case 0x05, 0x06:
 			pc = int(in.to)
 		case 0x15:

@@ -11,6 +11,7 @@
 // Arenas are mapped outside the Go heap (a plain slice where the OS has no
 // page mapping), so the garbage collector neither moves nor frees them and the
 // race detector and checkptr do not track them. Their addresses are stable from
-// New to Close. Nothing here converts an integer to a pointer: every pointer is
-// derived from an arena's base with unsafe.Add, after a bounds check.
+// New to Close. Pointers are derived from an arena's base with unsafe.Add, after a
+// bounds check; [Pointer] is for addresses that an arena has handed out before.
+// No integer that a program made up is ever followed.
 package mem

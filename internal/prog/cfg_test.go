@@ -295,7 +295,7 @@ func randomProgram(r *rand.Rand, n int) *Program {
 
 func TestCFGOfRandomPrograms(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 2000 {
+	for range 500 {
 		p := randomProgram(r, 1+r.IntN(60))
 		require.NoError(t, p.Check())
 		g := NewCFG(p)

@@ -1,0 +1,149 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sandbpf/sandbpf/internal/mem"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// What the pointer fields of a packet context stand for: indices of
+// vm.CPU.Ptrs, for the Ptr of a prog.CtxField.
+const (
+	PtrData = iota
+	PtrDataEnd
+	PtrDataMeta
+)
+
+// Sizes of the buffers that Linux keeps packets in, in bytes.
+const (
+	XDPHeadroom = 256                   // XDP_PACKET_HEADROOM
+	XDPFrame    = 4096 - sharedInfo     // what a frame of one page has room for
+	SKBHeadroom = 64                    // NET_SKB_PAD
+	SKBMaxLen   = 4*4096 - sharedInfo   // SKB_MAX_ALLOC: what helpers let an skb grow to
+	sharedInfo  = 320                   // struct skb_shared_info at the end of each buffer
+	xdpFrameHdr = 40                    // struct xdp_frame at the start of each frame
+	ethHeader   = 14                    // ETH_HLEN
+	maxMeta     = 255                   // longest XDP metadata
+	maxPacket   = 1<<31 - 1 - SKBMaxLen // keeps every sum of offsets below 1<<31
+)
+
+// ErrPacketSize is wrapped by the error about a packet that no buffer holds.
+var ErrPacketSize = errors.New("bad packet size")
+
+func sizeError(what string, n int) error {
+	return fmt.Errorf("%s: %w: %d bytes", what, ErrPacketSize, n)
+}
+
+// Packet is the off-heap buffer of a packet. It is reused from event to event;
+// the zero Packet is ready for Load.
+//
+//	0          meta   data               end        frame
+//	| headroom | meta | packet bytes ... | tailroom |
+//
+// A program sees [meta, end). The room on both sides is what helpers grow the
+// packet into; its bytes are zero until the packet has been there.
+type Packet struct {
+	arena           *mem.Arena
+	buf             []byte // the arena
+	meta, data, end int    // offsets in buf
+	frame           int    // offset that end may reach
+	low, high       int    // what is outside of [low, high) is zero
+}
+
+// Load copies b in, behind headroom free bytes, in a frame of at least that
+// many bytes in all, and without metadata. Earlier slices of the buffer are void.
+// The error wraps [ErrPacketSize] or mem.ErrNoMemory.
+func (p *Packet) Load(b []byte, headroom, frame int) error {
+	if len(b) > maxPacket || headroom < 0 || headroom > 1<<16 || frame > maxPacket {
+		return sizeError("packet", len(b))
+	}
+	frame = max(frame, headroom+len(b))
+	if err := p.reserve(frame); err != nil {
+		return err
+	}
+	p.data, p.end, p.frame = headroom, headroom+len(b), frame
+	p.meta = p.data
+	if p.low < p.data {
+		clear(p.buf[p.low:min(p.data, p.high)])
+	}
+	if p.high > p.end {
+		clear(p.buf[max(p.end, p.low):p.high])
+	}
+	copy(p.buf[p.data:], b)
+	p.low, p.high = p.data, p.end
+	return nil
+}
+
+// reserve makes the buffer at least n bytes long.
+func (p *Packet) reserve(n int) error {
+	if n <= len(p.buf) {
+		return nil
+	}
+	a, err := mem.New(max(n, 4096))
+	if err != nil {
+		return err
+	}
+	if p.arena != nil {
+		copy(a.Bytes(), p.buf)
+		_ = p.arena.Close() // nothing is left in it
+	}
+	p.arena, p.buf = a, a.Bytes()
+	return nil
+}
+
+// Close gives the buffer back. The Packet can be loaded again.
+func (p *Packet) Close() error {
+	a := p.arena
+	*p = Packet{}
+	if a == nil {
+		return nil
+	}
+	return a.Close()
+}
+
+// Bytes returns the packet, data to data_end: the memory itself, good until a
+// helper moves the packet or the next Load.
+func (p *Packet) Bytes() []byte { return p.buf[p.data:p.end:p.end] }
+
+// Metadata returns the bytes from data_meta to data; see Bytes.
+func (p *Packet) Metadata() []byte { return p.buf[p.meta:p.data:p.data] }
+
+// Len returns the number of packet bytes.
+func (p *Packet) Len() int { return p.end - p.data }
+
+// Headroom returns how many bytes are free before the metadata.
+func (p *Packet) Headroom() int { return p.meta }
+
+// SetMetadata makes the n bytes before the packet its metadata, as an XDP
+// program before this one has left them; their content is b.
+func (p *Packet) SetMetadata(b []byte) error {
+	if len(b) > p.data || len(b) > maxMeta || len(b)%4 != 0 {
+		return sizeError("packet metadata", len(b))
+	}
+	p.meta = p.data - len(b)
+	copy(p.buf[p.meta:], b)
+	p.low = min(p.low, p.meta)
+	return nil
+}
+
+// Publish tells c where the packet is: its context pointers and the memory
+// that the run may access. A hook calls it before the run; the helpers that move
+// the packet do so after.
+func (p *Packet) Publish(c *vm.CPU) {
+	if p.arena == nil {
+		c.Ptrs[PtrData], c.Ptrs[PtrDataEnd], c.Ptrs[PtrDataMeta] = 0, 0, 0
+		c.SetPacket(0, 0, 0)
+		return
+	}
+	base := p.arena.Addr()
+	meta, data, end := base+uintptr(p.meta), base+uintptr(p.data), base+uintptr(p.end)
+	c.Ptrs[PtrData], c.Ptrs[PtrDataEnd], c.Ptrs[PtrDataMeta] = uint64(data), uint64(end), uint64(meta)
+	c.SetPacket(meta, data, end)
+}
+
+// touched widens what may be other than zero to what the packet covers now.
+func (p *Packet) touched() {
+	p.low, p.high = min(p.low, p.meta), max(p.high, p.end)
+}

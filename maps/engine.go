@@ -1,0 +1,23 @@
+package maps
+
+import "fmt"
+
+// What engines ask of maps beside what helpers do.
+
+// ValueAddr returns the address of the byte at off in the first value of an Array,
+// which 64-bit immediate loads of kind map value stand for.
+func (m *Map) ValueAddr(off uint32) (uint64, error) {
+	if m.typ != Array || off >= m.valueSize {
+		return 0, fmt.Errorf("map %s: no address at offset %d: %w", m, off, EINVAL)
+	}
+	return m.hdr.Base + uint64(off), nil
+}
+
+// Target is [Map.ProgramAt] for engines that know nothing of this package: nil
+// if there is no program.
+func (m *Map) Target(index uint32) any {
+	if p := m.ProgramAt(index); p != nil {
+		return p
+	}
+	return nil
+}

@@ -1,0 +1,477 @@
+package maps
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/sandbpf/sandbpf/internal/mem"
+)
+
+// A hash is one arena. References to elements are 4 bytes and count words of 8
+// bytes from the arena's start (Header.Base), so that an element is at
+// Base+8*ref; 0 is no element.
+//
+//	Base          Buckets                      Base+8*ref
+//	+-------------+--------+---- ... +---------+---------+---- ... +-----------+
+//	| HashControl | bucket | bucket  |  pad    | element | element | per-CPU   |
+//	| 64 bytes    | Head   |         |         |         |         | values    |
+//	|             | Lock   |         |         |         |         | (Slots)   |
+//	+-------------+--------+---- ... +---------+---------+---- ... +-----------+
+//
+// An element, Stride bytes long:
+//
+//	0      4      8      12     16                     ValueOff
+//	+------+------+------+------+----------------------+------------------+
+//	| Next | Hash | Seq  | Used | key, padded with 0   | value, padded    |
+//	+------+------+------+------+----------------------+------------------+
+//
+// Instead of the value, a per-CPU hash has the address of CPU 0's copy there
+// (CPU n's is n*CPUStride further on), and a HashOfMaps the address of the inner
+// map's Header.
+//
+// # Lookups take no lock
+//
+// The buckets are chains; an update links a new element at the head and then
+// unlinks the old one, under the bucket's lock, each with one store. Elements
+// are reused at once, so a reader can stand on one that is moved under its feet.
+// Seq tells: it is odd from unlinking until the element is whole again, and
+// never goes back. A reader loads it before and after it looks at an element; if
+// it changed, is odd, or if the element has got into another chain, the reader
+// starts over. After maxSteps it gives up and takes the bucket's lock.
+
+// HashControl is what a hash keeps off-heap beside buckets and elements.
+type HashControl struct {
+	Free  uint64 // stack of free elements: number of changes in the upper half, reference of the first in the lower
+	Count uint32 // elements in the map, and those about to be
+	Fresh uint32 // elements at and after this index were never used
+	Hand  uint32 // of the LRU clock: index of the element that it looked at last
+}
+
+// HashBucket is the chain of the elements with (hash & Mask) in common.
+type HashBucket struct {
+	Head uint32 // reference of the first element
+	Lock uint32 // 1 while somebody changes the chain
+}
+
+// HashElem is the head of an element; the key follows.
+type HashElem struct {
+	Next uint32 // reference of the next element of the chain, or of the free stack
+	Hash uint32
+	Seq  uint32 // odd while the element is in no chain
+	Used uint32 // LRU: not 0 if looked up since the hand passed
+}
+
+const (
+	hashControlSize = 64
+	hashKeyOff      = unsafe.Sizeof(HashElem{})
+	// spareElems are there for updates, which need an element before they
+	// give one back. If more are under way, they wait for each other.
+	spareElems = 32
+	maxSteps   = 1024
+	allCPUs    = -1
+)
+
+// hashMap is a Hash, PerCPUHash, LRUHash, LRUCPUHash, and what is below
+// HashOfMaps and DevMapHash.
+type hashMap struct {
+	base    unsafe.Pointer
+	buckets unsafe.Pointer
+	mask    uint32
+	keySize uint32
+	seed0   uint64
+	seed1   uint64
+
+	valueOff  uintptr
+	stride    uintptr
+	size      uintptr // bytes of a value that programs see
+	slots     unsafe.Pointer
+	slotSize  uintptr // bytes from one per-CPU value to the next
+	cpuStride uintptr
+	elemsOff  uintptr // of element 0
+	total     uint32  // elements that there is room for
+	max       uint32  // elements that the map may hold
+	cpus      int
+	perCPU    bool
+	lru       bool
+
+	arena *mem.Arena
+	// drop, if not nil, says that values are cells of a map-in-map. It is
+	// called with the cell of each element that goes out of the map.
+	drop func(cell uint64)
+}
+
+func newHash(c *core) (*hashMap, error) { return newHashOf(c, c.valueSize) }
+
+// newHashOf makes a hash whose values are size bytes.
+func newHashOf(c *core, size uint32) (*hashMap, error) {
+	h := &hashMap{
+		keySize: c.keySize, size: uintptr(size), max: c.maxEntries, cpus: c.numCPU,
+		perCPU: c.typ.PerCPU(), lru: c.typ == LRUHash || c.typ == LRUCPUHash,
+	}
+	inElem := uint64(size)
+	if h.perCPU {
+		inElem = 8
+	}
+	valueOff := uint64(hashKeyOff) + round8(uint64(c.keySize))
+	stride := valueOff + round8(inElem)
+	total := uint64(c.maxEntries) + spareElems
+	// One and a half buckets per element: chains stay short when it is full.
+	buckets := uint64(1) << bits.Len64(uint64(c.maxEntries)+uint64(c.maxEntries)/2)
+	elemsOff := (hashControlSize + buckets*uint64(unsafe.Sizeof(HashBucket{})) + 63) &^ 63
+	end := (elemsOff + total*stride + 127) &^ 127
+	if end > math.MaxUint32*8 {
+		return nil, fmt.Errorf("hash of %d bytes, want at most 32 GiB: %w", end, mem.ErrNoMemory)
+	}
+	var cpuStride uint64
+	if h.perCPU {
+		h.slotSize = uintptr(round8(uint64(size)))
+		cpuStride = (total*uint64(h.slotSize) + 127) &^ 127
+	}
+	bytes := end + cpuStride*uint64(c.numCPU) // at most 2^35 + 2^47 * 2^13
+	if bytes > math.MaxInt {
+		return nil, fmt.Errorf("hash of %d bytes: %w", bytes, mem.ErrNoMemory)
+	}
+	var err error
+	if h.arena, err = mem.New(int(bytes)); err != nil {
+		return nil, err
+	}
+	h.base = h.arena.Base()
+	h.buckets = unsafe.Add(h.base, hashControlSize)
+	h.mask = uint32(buckets - 1)
+	h.valueOff, h.stride, h.elemsOff = uintptr(valueOff), uintptr(stride), uintptr(elemsOff)
+	h.total = uint32(min(total, math.MaxUint32))
+	h.cpuStride = uintptr(cpuStride)
+	h.seed0, h.seed1 = seeds(c.flags&FlagZeroSeed != 0)
+	hdr := c.hdr
+	hdr.Base, hdr.Buckets, hdr.Mask = uint64(uintptr(h.base)), uint64(uintptr(h.buckets)), h.mask
+	hdr.Stride, hdr.ValueOff, hdr.CPUStride = uint32(stride), uint32(valueOff), cpuStride
+	hdr.Seed0, hdr.Seed1, hdr.Control = h.seed0, h.seed1, hdr.Base
+	if h.perCPU {
+		h.slots = unsafe.Add(h.base, uintptr(end))
+		hdr.Slots = uint64(uintptr(h.slots))
+	}
+	return h, nil
+}
+
+func (h *hashMap) control() *HashControl { return (*HashControl)(h.base) }
+
+func (h *hashMap) bucket(i uint32) *HashBucket {
+	return (*HashBucket)(unsafe.Add(h.buckets, uintptr(i)*unsafe.Sizeof(HashBucket{})))
+}
+
+func (h *hashMap) elem(ref uint32) *HashElem {
+	return (*HashElem)(unsafe.Add(h.base, uintptr(ref)*8))
+}
+
+func (h *hashMap) ref(index uint32) uint32 {
+	return uint32((h.elemsOff + uintptr(index)*h.stride) / 8)
+}
+
+func (h *hashMap) index(ref uint32) uintptr { return (uintptr(ref)*8 - h.elemsOff) / h.stride }
+
+func (e *HashElem) key() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(e), hashKeyOff) }
+
+func (h *hashMap) cell(e *HashElem) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(e), h.valueOff) }
+
+// value returns where the value of e is, the copy of cpu if there are several.
+func (h *hashMap) value(e *HashElem, ref uint32, cpu int) unsafe.Pointer {
+	if h.perCPU {
+		return unsafe.Add(h.slots, h.index(ref)*h.slotSize+uintptr(cpu)*h.cpuStride)
+	}
+	return h.cell(e)
+}
+
+// alloc takes an element. The caller has counted it, or will put another back:
+// so there is one, or there will be as soon as another update has ended.
+func (h *hashMap) alloc() uint32 {
+	c := h.control()
+	for {
+		for old := atomic.LoadUint64(&c.Free); uint32(old) != 0; old = atomic.LoadUint64(&c.Free) {
+			ref := uint32(old)
+			next := atomic.LoadUint32(&h.elem(ref).Next)
+			if atomic.CompareAndSwapUint64(&c.Free, old, (old>>32+1)<<32|uint64(next)) {
+				return ref
+			}
+		}
+		if n := atomic.LoadUint32(&c.Fresh); n < h.total {
+			if atomic.CompareAndSwapUint32(&c.Fresh, n, n+1) {
+				return h.unwrap(n)
+			}
+			continue
+		}
+		runtime.Gosched()
+	}
+}
+
+// unwrap readies an element that was never used.
+func (h *hashMap) unwrap(index uint32) uint32 {
+	ref := h.ref(index)
+	e := h.elem(ref)
+	atomic.StoreUint32(&e.Seq, 1)
+	if h.perCPU {
+		*(*uint64)(h.cell(e)) = uint64(uintptr(h.value(e, ref, 0)))
+	}
+	return ref
+}
+
+// put gives an element back that is in no chain.
+func (h *hashMap) put(ref uint32) {
+	c := h.control()
+	e := h.elem(ref)
+	if h.drop != nil {
+		if cell := atomic.SwapUint64((*uint64)(h.cell(e)), 0); cell != 0 {
+			h.drop(cell)
+		}
+	}
+	for {
+		old := atomic.LoadUint64(&c.Free)
+		atomic.StoreUint32(&e.Next, uint32(old))
+		if atomic.CompareAndSwapUint64(&c.Free, old, (old>>32+1)<<32|uint64(ref)) {
+			return
+		}
+	}
+}
+
+// count makes room for one more element. It reports false if the map is full.
+func (h *hashMap) count() bool {
+	c := h.control()
+	for {
+		n := atomic.LoadUint32(&c.Count)
+		if n >= h.max {
+			return false
+		}
+		if atomic.CompareAndSwapUint32(&c.Count, n, n+1) {
+			return true
+		}
+	}
+}
+
+func (h *hashMap) uncount() { atomic.AddUint32(&h.control().Count, ^uint32(0)) }
+
+// findLocked returns the element with the key. The caller holds the lock of b.
+func (h *hashMap) findLocked(b *HashBucket, hash uint32, key []byte) (ref uint32) {
+	for ref = b.Head; ref != 0; {
+		e := h.elem(ref)
+		if e.Hash == hash && h.sameKey(e, key) {
+			return ref
+		}
+		ref = e.Next
+	}
+	return 0
+}
+
+// link makes an element visible. The caller holds the lock of b; key and value
+// are in place.
+func (h *hashMap) link(b *HashBucket, ref, hash uint32) {
+	e := h.elem(ref)
+	atomic.StoreUint32(&e.Hash, hash)
+	atomic.StoreUint32(&e.Next, b.Head)
+	atomic.AddUint32(&e.Seq, 1)
+	atomic.StoreUint32(&b.Head, ref)
+}
+
+// unlink takes an element out of its chain. The caller holds the lock of b.
+func (h *hashMap) unlink(b *HashBucket, ref uint32) {
+	e := h.elem(ref)
+	at := &b.Head
+	for *at != ref {
+		at = &h.elem(*at).Next
+	}
+	atomic.StoreUint32(at, e.Next)
+	atomic.AddUint32(&e.Seq, 1)
+}
+
+// change is an update under way.
+type change struct {
+	hash       uint32
+	cpu        int // which copy value is, or allCPUs
+	key, value []byte
+	flags      UpdateFlags
+
+	spare   uint32 // an element to use that is counted already
+	old     uint32 // the element that was taken out
+	dropped uint64 // the cell that was overwritten
+}
+
+// store is every update. cpu says which copy value is, or allCPUs.
+func (h *hashMap) store(cpu int, key, value []byte, flags uint64) Errno {
+	if flags > uint64(UpdateExist) {
+		return EINVAL // BPF_F_LOCK too: no value has a lock
+	}
+	c := change{hash: h.hash(key), cpu: cpu, key: key, value: value, flags: UpdateFlags(flags)}
+	b := h.bucket(c.hash & h.mask)
+	for {
+		lock(&b.Lock)
+		e, done := h.storeLocked(b, &c)
+		unlock(&b.Lock)
+		if !done {
+			c.spare = h.evict()
+			continue
+		}
+		if c.spare != 0 { // evicted for nothing: the key has appeared meanwhile
+			h.put(c.spare)
+			h.uncount()
+		}
+		if c.old != 0 {
+			h.put(c.old)
+		}
+		if c.dropped != 0 {
+			h.drop(c.dropped)
+		}
+		return e
+	}
+}
+
+// storeLocked is store under the lock of b. It is done unless it needs a spare
+// element, which only an LRU map can get.
+func (h *hashMap) storeLocked(b *HashBucket, c *change) (Errno, bool) {
+	old := h.findLocked(b, c.hash, c.key)
+	switch {
+	case old != 0 && c.flags == UpdateNoExist:
+		return EEXIST, true
+	case old == 0 && c.flags == UpdateExist:
+		return ENOENT, true
+	case old != 0 && h.perCPU: // in place, as in Linux: other CPUs' copies stay
+		h.fillValue(old, c.cpu, c.value, false)
+		if h.lru {
+			atomic.StoreUint32(&h.elem(old).Used, 1)
+		}
+		return 0, true
+	case old != 0 && h.drop != nil: // in place too: a lookup finds one map or the other
+		c.dropped = atomic.SwapUint64((*uint64)(h.cell(h.elem(old))), binary.NativeEndian.Uint64(c.value))
+		return 0, true
+	}
+	ref := uint32(0)
+	switch {
+	case old != 0 || h.count():
+		ref = h.alloc()
+	case c.spare != 0:
+		ref, c.spare = c.spare, 0
+	case h.lru:
+		return 0, false
+	default:
+		return E2BIG, true
+	}
+	e := h.elem(ref)
+	h.fillKey(e, c.key)
+	h.fillValue(ref, c.cpu, c.value, true)
+	atomic.StoreUint32(&e.Used, 0)
+	h.link(b, ref, c.hash)
+	if old != 0 {
+		if h.lru {
+			atomic.StoreUint32(&e.Used, 1)
+		}
+		h.unlink(b, old)
+		c.old = old
+	}
+	return 0, true
+}
+
+// fillValue writes a value. In a new element the other CPUs' copies become 0.
+func (h *hashMap) fillValue(ref uint32, cpu int, value []byte, fresh bool) {
+	e := h.elem(ref)
+	if !h.perCPU {
+		copyIn(h.cell(e), value)
+		return
+	}
+	for i := range h.cpus {
+		switch p := h.value(e, ref, i); {
+		case cpu == allCPUs:
+			copyIn(p, value[i*int(h.slotSize):][:h.size])
+		case cpu == i:
+			copyIn(p, value)
+		case fresh:
+			zero(p, h.slotSize)
+		}
+	}
+}
+
+func (h *hashMap) update(cpu int, key, value []byte, flags uint64) Errno {
+	return h.store(cpu, key, value, flags)
+}
+
+func (h *hashMap) set(key, value []byte, flags uint64) Errno {
+	return h.store(allCPUs, key, value, flags)
+}
+
+func (h *hashMap) remove(key []byte) Errno { return h.take(key, nil) }
+
+// take removes an element after copying its value out, if value is not nil.
+func (h *hashMap) take(key, value []byte) Errno {
+	hash := h.hash(key)
+	b := h.bucket(hash & h.mask)
+	lock(&b.Lock)
+	ref := h.findLocked(b, hash, key)
+	if ref != 0 {
+		if value != nil {
+			h.copyValue(value, ref)
+		}
+		h.unlink(b, ref)
+	}
+	unlock(&b.Lock)
+	if ref == 0 {
+		return ENOENT
+	}
+	h.put(ref)
+	h.uncount()
+	return 0
+}
+
+// copyValue copies a value out as the user side sees it.
+func (h *hashMap) copyValue(value []byte, ref uint32) {
+	e := h.elem(ref)
+	switch {
+	case h.drop != nil:
+		readID((*uint64)(h.cell(e)), value)
+		return
+	case !h.perCPU:
+		copyOut(value, h.cell(e))
+		return
+	}
+	for i := range h.cpus {
+		copyOut(value[i*int(h.slotSize):][:h.slotSize], h.value(e, ref, i))
+	}
+}
+
+func (h *hashMap) find(addr uintptr) (uintptr, bool) {
+	off := addr - uintptr(h.base)
+	used := uintptr(atomic.LoadUint32(&h.control().Fresh))
+	if h.perCPU {
+		off = addr - uintptr(h.slots)
+		if off >= h.cpuStride*uintptr(h.cpus) {
+			return 0, false
+		}
+		in := off % h.cpuStride
+		if in/h.slotSize >= used || in%h.slotSize >= h.size {
+			return 0, false
+		}
+		return addr - in%h.slotSize, true
+	}
+	off -= h.elemsOff
+	if h.drop != nil || off/h.stride >= used {
+		return 0, false
+	}
+	if in := off % h.stride; in >= h.valueOff && in-h.valueOff < h.size {
+		return addr - (in - h.valueOff), true
+	}
+	return 0, false
+}
+
+func (h *hashMap) free() {
+	if h.drop != nil {
+		for b := uint32(0); ; b++ {
+			for ref := h.bucket(b).Head; ref != 0; ref = h.elem(ref).Next {
+				h.drop(*(*uint64)(h.cell(h.elem(ref))))
+			}
+			if b == h.mask {
+				break
+			}
+		}
+	}
+	_ = h.arena.Close()
+}

@@ -1,0 +1,153 @@
+package sandbpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// Engine says what executes programs.
+type Engine uint8
+
+// The engines.
+const (
+	Interpreter Engine = iota // runs everywhere, every access checked
+)
+
+// String returns the name of the engine.
+func (e Engine) String() string {
+	if e == Interpreter {
+		return "interp"
+	}
+	return fmt.Sprintf("engine(%d)", uint8(e))
+}
+
+// Host answers what programs ask about the machine around them: routes, devices,
+// the current task.
+type Host = hooks.Host
+
+// Option is a property of a VM.
+type Option func(*config) error
+
+type config struct {
+	vm.Options
+	engine   Engine
+	host     *Host
+	limit    uint64
+	sanitize bool
+	timed    bool
+	hooks    map[string]*hooks.Type
+}
+
+// WithEngine chooses what executes programs.
+func WithEngine(e Engine) Option {
+	return func(c *config) error {
+		if e != Interpreter {
+			return fmt.Errorf("no engine %v", e)
+		}
+		c.engine = e
+		return nil
+	}
+}
+
+// WithCPUs sets the number of virtual CPUs, which is how many runs there can be at
+// a time and how many values an element of a per-CPU map has. The default is GOMAXPROCS.
+func WithCPUs(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fmt.Errorf("%d virtual CPUs", n)
+		}
+		c.NumCPU = n
+		return nil
+	}
+}
+
+// WithClock sets what time it is to programs: nanoseconds since boot, never
+// going back. The default is the time since some point before the process started. It
+// is called by the goroutines that run programs.
+func WithClock(now func() uint64) Option {
+	return func(c *config) error {
+		if now == nil {
+			return errors.New("nil clock")
+		}
+		c.Clock = now
+		return nil
+	}
+}
+
+// WithSeed makes what bpf_get_prandom_u32 returns the same each time. 0 stands
+// for a random seed, the default.
+func WithSeed(seed uint64) Option {
+	return func(c *config) error {
+		c.Seed = seed
+		return nil
+	}
+}
+
+// WithTrace sets where bpf_trace_printk writes to, one Write for each call. The
+// default is nowhere.
+func WithTrace(w io.Writer) Option {
+	return func(c *config) error {
+		c.Trace = w
+		return nil
+	}
+}
+
+// WithLimit sets how many instructions a run may execute before it ends in
+// [ErrBudget]. The default is 1<<32.
+func WithLimit(instructions uint64) Option {
+	return func(c *config) error {
+		if instructions == 0 {
+			return errors.New("limit of 0 instructions")
+		}
+		c.limit = instructions
+		return nil
+	}
+}
+
+// WithHost sets what answers for the machine around the programs. The default has
+// a loopback device and no routes.
+func WithHost(h *Host) Option {
+	return func(c *config) error {
+		c.host = h
+		return nil
+	}
+}
+
+// WithSanitizer makes runs end in an error too if they read stack bytes that were
+// never written, use a released record or read packet bytes that they did not
+// compare with data_end. Runs are slower with it.
+func WithSanitizer() Option {
+	return func(c *config) error {
+		c.sanitize = true
+		return nil
+	}
+}
+
+// WithStats measures the time of each run, which costs about as much as a short
+// program. Runs and instructions are always counted.
+func WithStats() Option {
+	return func(c *config) error {
+		c.timed = true
+		return nil
+	}
+}
+
+// WithHook makes a hook of [hooks.New] known by its name. Those of
+// [hooks.Define] are known to every VM.
+func WithHook(h interface{ Type() *hooks.Type }) Option {
+	return func(c *config) error {
+		t := h.Type()
+		if c.hooks[t.Name] != nil {
+			return fmt.Errorf("two hooks named %s", t.Name)
+		}
+		if c.hooks == nil {
+			c.hooks = make(map[string]*hooks.Type)
+		}
+		c.hooks[t.Name] = t
+		return nil
+	}
+}
