@@ -246,14 +246,17 @@ func (m *memory) loadSKB(t *Type, c *vm.CPU, ev *SKBEvent) error {
 	return nil
 }
 
+// linkHeader is the length of an Ethernet header (ETH_HLEN).
+const linkHeader = 14
+
 // startSKB completes the context from the event.
 func (m *memory) startSKB(c *vm.CPU, t *Type) {
 	e := &m.event
 	e.Refresh = refreshSKB
 	m.begin(c, t)
-	c.NetworkOffset = 14
-	if t.noLink {
-		c.NetworkOffset = 0
+	c.LinkOffset, c.NetworkOffset = 0, linkHeader
+	if t.noLink { // the Ethernet header has been pulled
+		c.LinkOffset, c.NetworkOffset = -linkHeader, 0
 	}
 	refreshSKB(c, e, ^helper.Change(0))
 	e.Packet.Publish(c)

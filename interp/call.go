@@ -170,12 +170,12 @@ func loadPacket(c *vm.CPU, off int64, size int) (uint64, bool) {
 	case off >= networkOffset:
 		off += -networkOffset + c.NetworkOffset
 	case off >= linkOffset:
-		off += -linkOffset
+		off += -linkOffset + c.LinkOffset
 	default:
 		return 0, false
 	}
 	r := c.Packet.Region()
-	if off < 0 || off+int64(size) > int64(r.Len) {
+	if off < min(c.LinkOffset, 0) || off+int64(size) > int64(r.Len) {
 		return 0, false
 	}
 	b := unsafe.Slice((*byte)(unsafe.Add(c.Packet.Base, off)), size)

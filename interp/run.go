@@ -129,8 +129,24 @@ func (m *machine) leave(exit exitCode) error {
 	case exitDepth:
 		return m.fault(&vm.Fault{Err: vm.ErrCallDepth, Detail: fmt.Sprintf("at most %d frames", prog.MaxFrames)})
 	}
-	return m.fault(&vm.Fault{Err: vm.ErrInstruction})
+	return m.fault(unsupported(m.code.p.Insns[m.slot()]))
 }
+
+// unsupported is the fault of an instruction that nothing can execute.
+func unsupported(ins asm.Instruction) *vm.Fault {
+	f := &vm.Fault{Err: vm.ErrInstruction}
+	switch {
+	case ins.Kind() == asm.KindCallHelper && ins.Imm == poison:
+		f.Detail = "a CO-RE relocation found no match in the target's types"
+	case ins.Kind() == asm.KindCallHelper:
+		f.Detail = fmt.Sprintf("helper %s is not supported", asm.BuiltinFunc(ins.Imm))
+	}
+	return f
+}
+
+// poison is the helper that loaders let a program call instead of executing an
+// instruction whose CO-RE relocation failed (0xbad2310 in libbpf).
+const poison = 195896080
 
 // last returns the operation that the loop executed last.
 func (m *machine) last() *operation { return m.code.opAt(m.pc - uintptr(opSize)) }

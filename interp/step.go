@@ -175,7 +175,11 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 		if asm.BuiltinFunc(ins.Imm) == asm.FnTailCall {
 			return s.tailCall(next)
 		}
-		r0, err := s.code.env.helper(asm.BuiltinFunc(ins.Imm))(s.c, (*[5]uint64)(s.r[asm.R1:asm.R6]))
+		body := s.code.env.helper(asm.BuiltinFunc(ins.Imm))
+		if body == nil {
+			return unsupported(ins)
+		}
+		r0, err := body(s.c, (*[5]uint64)(s.r[asm.R1:asm.R6]))
 		if err != nil {
 			return err
 		}
@@ -197,7 +201,7 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 		s.exit()
 		return nil
 	default:
-		return &vm.Fault{Err: vm.ErrInstruction}
+		return unsupported(ins)
 	}
 	s.done++
 	s.slot = next

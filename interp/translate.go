@@ -168,7 +168,10 @@ func (d *decoder) outside(ins asm.Instruction, info *asm.Info, slot int) error {
 	case asm.KindCallHelper:
 		body := d.env.helper(asm.BuiltinFunc(ins.Imm))
 		if body == nil && asm.BuiltinFunc(ins.Imm) != asm.FnTailCall {
-			return d.p.Errorf(slot, "helper %s is not supported", asm.BuiltinFunc(ins.Imm))
+			// Not an error yet: a program may call what is not there behind a branch that
+			// it never takes, as CO-RE makes it do.
+			in.op = opFault
+			break
 		}
 		in.op, in.x = opHelper, d.helperIndex(body)
 	case asm.KindCallKfunc:

@@ -175,5 +175,7 @@ func frames(t *testing.T) [][]byte {
 		frame(eth(v4), fragment, gopacket.Payload{0, 53, 0, 53, 0, 0, 0, 0}), // no ports in there
 		frame(eth(layers.EthernetTypeDot1Q), &layers.Dot1Q{VLANIdentifier: 100, Type: v4}, out, syn),
 		frame(eth(v4), out, syn)[:40], // the flags are behind the end
+		frame(eth(v6), out6)[:30],     // not even a whole IP header
+		frame(eth(v4))[:12],           // or Ethernet header
 	}
 }

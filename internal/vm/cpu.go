@@ -50,8 +50,10 @@ type CPU struct {
 	Done    uint64
 	Context context.Context // nil: cannot be cancelled
 
-	TailCalls     int   // made by the run so far
-	NetworkOffset int64 // of the network header in the packet, for packet loads relative to it
+	TailCalls int // made by the run so far
+	// Where the headers are that packet loads can be relative to, from the packet's
+	// first byte. The link header may lie before it, as it does for socket filters.
+	LinkOffset, NetworkOffset int64
 
 	Prog *prog.Program // what runs now
 	Maps []Map         // what it refers to
