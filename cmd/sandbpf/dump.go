@@ -101,9 +101,16 @@ func (out *mapDump) drain(m *maps.Map, types *sandbpf.MapTypes) error {
 	}
 }
 
+// maxRead is how many elements of a map are looked at: reading a large array would commit
+// all its memory.
+const maxRead = 1 << 20
+
 func (d *dumper) elements(out *mapDump, m *maps.Map, types *sandbpf.MapTypes) error {
 	key, err := m.NextKeyBytes(nil)
-	for ; err == nil && key != nil && len(out.Entries)+out.Zero < int(m.MaxEntries()); key, err = m.NextKeyBytes(key) {
+	for n := 0; err == nil && key != nil; key, err = m.NextKeyBytes(key) {
+		if n++; n > maxRead {
+			return fmt.Errorf("it has more than %d elements", maxRead)
+		}
 		value, zero, err := d.value(m, key, types)
 		switch {
 		case err != nil:
@@ -207,7 +214,7 @@ func (m *mapDump) write(w io.Writer, indent string) {
 		fmt.Fprintf(w, "%s  %s are zero\n", indent, rest)
 	}
 	if m.Error != "" {
-		fmt.Fprintf(w, "%s  cannot be read: %s\n", indent, m.Error)
+		fmt.Fprintf(w, "%s  not all is shown: %s\n", indent, m.Error)
 	}
 }
 

@@ -44,27 +44,27 @@ Examples:
 // runFlags is what the command line of run asks for.
 type runFlags struct {
 	*objectFlags
-	pcap, packet, mem   *string
-	typ, engine         *string
-	repeat              *int
-	limit               *uint64
-	json, verbose, safe *bool
+	pcap, packet, mem       *string
+	typ, engine             *string
+	repeat                  *int
+	limit                   *uint64
+	json, verbose, sanitize *bool
 }
 
 func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 	f := &runFlags{
 		objectFlags: newObjectFlags(fs),
 
-		pcap:    fs.String("pcap", "", "packets of this capture `FILE`, pcap or pcapng"),
-		packet:  fs.String("packet", "", "one packet, `HEX` digits from the Ethernet header on"),
-		mem:     fs.String("mem", "", "`HEX` digits of the memory of a program without a type"),
-		typ:     fs.String("type", "", "the program's type is `NAME` (xdp, tc, socket, memory), whatever its section says"),
-		engine:  engineFlag(fs),
-		repeat:  fs.Int("repeat", 1, "run over the input `N` times, and measure the time"),
-		limit:   limitFlag(fs),
-		json:    fs.Bool("json", false, "write JSON"),
-		verbose: fs.Bool("v", false, "show each packet"),
-		safe:    fs.Bool("sanitize", false, "also stop at reads of stack never written, packet bytes never checked, released records"),
+		pcap:     fs.String("pcap", "", "packets of this capture `FILE`, pcap or pcapng"),
+		packet:   fs.String("packet", "", "one packet, `HEX` digits from the Ethernet header on"),
+		mem:      fs.String("mem", "", "`HEX` digits of the memory of a program without a type"),
+		typ:      fs.String("type", "", "the program's type is `NAME` (xdp, tc, socket, memory), whatever its section says"),
+		engine:   engineFlag(fs),
+		repeat:   fs.Int("repeat", 1, "run over the input `N` times, and measure the time"),
+		limit:    limitFlag(fs),
+		json:     fs.Bool("json", false, "write JSON"),
+		verbose:  fs.Bool("v", false, "show each packet"),
+		sanitize: fs.Bool("sanitize", false, "also stop at reads of stack never written, packet bytes never checked, released records"),
 	}
 	given := func(name string) bool {
 		found := false
@@ -102,7 +102,7 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) (err erro
 	if err := f.setType(p, given("mem")); err != nil {
 		return err
 	}
-	if *f.safe {
+	if *f.sanitize {
 		options = append(options, sandbpf.WithSanitizer())
 	}
 	if *f.repeat > 1 {
@@ -194,6 +194,7 @@ func (r *runner) run(options []sandbpf.Option) (err error) {
 	if r.target, err = targetOf(r.prog); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, r.target.close()) }()
 	if err := r.events.open(coll); err != nil {
 		return err
 	}

@@ -21,35 +21,42 @@ type target interface {
 	fire(packet []byte) (outcome, error)
 	// unit is the word for an input: "packet", "run".
 	unit() string
+	close() error
 }
 
 // targetOf attaches a program to a hook of its type.
 func targetOf(p *sandbpf.Program) (target, error) {
+	const name = "capture"
 	switch p.Hook() {
 	case hooks.XDP:
-		t := &xdpTarget{point: hooks.NewXDP("capture")}
-		_, err := t.point.Attach(p)
-		return t, err
+		point := hooks.NewXDP(name)
+		link, err := point.Attach(p)
+		return &xdpTarget{attached: attached{link}, point: point}, err
 	case hooks.SchedCLS:
-		t := &tcTarget{point: hooks.NewTC("capture")}
-		_, err := t.point.Attach(p)
-		return t, err
+		point := hooks.NewTC(name)
+		link, err := point.Attach(p)
+		return &tcTarget{attached: attached{link}, point: point}, err
 	case hooks.SocketFilter:
-		t := &socketTarget{point: hooks.NewSocketFilter("capture")}
-		_, err := t.point.Attach(p)
-		return t, err
+		point := hooks.NewSocketFilter(name)
+		link, err := point.Attach(p)
+		return &socketTarget{attached: attached{link}, point: point}, err
 	case hooks.Memory:
 		return &memoryTarget{prog: p}, nil
 	}
 	return nil, unsupportedf("programs for hook %s cannot run here", p.Hook())
 }
 
+// attached is a target that is a hook for packets.
+type attached struct{ link *hooks.Link }
+
+func (attached) unit() string   { return "packet" }
+func (a attached) close() error { return a.link.Detach() }
+
 type xdpTarget struct {
+	attached
 	point *hooks.XDPPoint
 	res   hooks.XDPResult
 }
-
-func (t *xdpTarget) unit() string { return "packet" }
 
 func (t *xdpTarget) fire(packet []byte) (outcome, error) {
 	if err := t.point.Fire(&hooks.XDPEvent{Packet: packet}, &t.res); err != nil {
@@ -64,11 +71,10 @@ func (t *xdpTarget) fire(packet []byte) (outcome, error) {
 }
 
 type tcTarget struct {
+	attached
 	point *hooks.TCPoint
 	res   hooks.SKBResult
 }
-
-func (t *tcTarget) unit() string { return "packet" }
 
 func (t *tcTarget) fire(packet []byte) (outcome, error) {
 	if err := t.point.Fire(&hooks.SKBEvent{Packet: packet, Ingress: true}, &t.res); err != nil {
@@ -86,11 +92,10 @@ func (t *tcTarget) fire(packet []byte) (outcome, error) {
 }
 
 type socketTarget struct {
+	attached
 	point *hooks.SocketPoint
 	res   hooks.SKBResult
 }
-
-func (t *socketTarget) unit() string { return "packet" }
 
 // fire lets a filter judge a packet. A filter cannot change it.
 func (t *socketTarget) fire(packet []byte) (outcome, error) {
@@ -114,6 +119,7 @@ type memoryTarget struct {
 }
 
 func (t *memoryTarget) unit() string { return "run" }
+func (t *memoryTarget) close() error { return nil }
 
 func (t *memoryTarget) fire(memory []byte) (outcome, error) {
 	t.run.Data = memory

@@ -153,12 +153,6 @@ func requireAccepted(t *testing.T, err error) {
 	require.NoError(t, err)
 }
 
-type packet struct {
-	name    string
-	data    []byte
-	xdpOnly bool
-}
-
 // runCase runs one program once on one packet, with fresh maps.
 func runCase(t *testing.T, spec *ebpf.CollectionSpec, opts ebpf.CollectionOptions, name string, in packet) goldenCase {
 	runtime.LockOSThread() // per-CPU values are those of CPU 0

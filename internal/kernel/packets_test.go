@@ -9,6 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+type packet struct {
+	name    string
+	data    []byte
+	xdpOnly bool
+}
+
 // packets are the inputs of every recorded program.
 func packets(t testing.TB) []packet {
 	eth := layers.Ethernet{
