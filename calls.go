@@ -19,15 +19,19 @@ func checkCalls(p *prog.Program, hook *hooks.Type) error {
 		case asm.KindCallHelper:
 			err = checkHelper(p, hook, asm.BuiltinFunc(ins.ImmLo()))
 		case asm.KindCallKfunc:
-			err = &CallError{Func: p.Kfuncs[ins.Imm].Name, Err: ErrNotSupported, Reason: "kernel functions cannot be called"}
+			if fn := p.Kfuncs[ins.Imm]; !fn.Weak { // a weak one is an error if it is reached
+				err = &CallError{Func: fn.Name, Err: ErrNotSupported, Reason: "kernel functions cannot be called"}
+			}
 		}
 		if err != nil {
 			err.Program, err.Slot, err.Line = p.Name, slot, p.LineAt(slot)
 			return err
 		}
 	}
-	if len(p.Externs) > 0 {
-		return fmt.Errorf("program %s: kernel variable %s: %w", p.Name, p.Externs[0].Name, ErrNotSupported)
+	for _, e := range p.Externs {
+		if !e.Weak { // a weak one is not there: its address is 0
+			return fmt.Errorf("program %s: kernel variable %s: %w", p.Name, e.Name, ErrNotSupported)
+		}
 	}
 	return nil
 }

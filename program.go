@@ -88,7 +88,7 @@ func (p *Program) compile(linked *prog.Program, hook *hooks.Type) error {
 		list[i] = m.(*maps.Map)
 	}
 	code, err := interp.Compile(linked, interp.Env{
-		Maps: list, Helper: bodyOf(hook), NumCPU: p.vm.machine.NumCPU, Sanitize: p.vm.sanitize})
+		Maps: list, Externs: make([]uint64, len(linked.Externs)), Helper: bodyOf(hook), NumCPU: p.vm.machine.NumCPU, Sanitize: p.vm.sanitize})
 	if err != nil {
 		return err
 	}

@@ -259,6 +259,7 @@ func (m *memory) startSKB(c *vm.CPU, t *Type) {
 		c.LinkOffset, c.NetworkOffset = -linkHeader, 0
 	}
 	refreshSKB(c, e, ^helper.Change(0))
+	order.PutUint32(m.ctx[160:], uint32(e.Packet.Len())) // wire_len, which no helper changes
 	e.Packet.Publish(c)
 }
 
@@ -268,7 +269,6 @@ func refreshSKB(c *vm.CPU, e *helper.Event, changed helper.Change) {
 	put := func(off int, v uint32) { order.PutUint32(ctx[off:], v) }
 	if changed&helper.ChangeLen != 0 {
 		put(0, uint32(e.Packet.Len()))
-		put(160, uint32(e.Packet.Len()))
 	}
 	if changed&helper.ChangeType != 0 {
 		put(4, uint32(s.Type))

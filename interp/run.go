@@ -138,6 +138,8 @@ func unsupported(ins asm.Instruction) *vm.Fault {
 	switch {
 	case ins.Kind() == asm.KindCallHelper && ins.Imm == poison:
 		f.Detail = "a CO-RE relocation found no match in the target's types"
+	case ins.Kind() == asm.KindCallKfunc:
+		f.Detail = "kernel functions cannot be called"
 	case ins.Kind() == asm.KindCallHelper:
 		f.Detail = fmt.Sprintf("helper %s is not supported", asm.BuiltinFunc(ins.Imm))
 	}

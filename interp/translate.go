@@ -175,11 +175,7 @@ func (d *decoder) outside(ins asm.Instruction, info *asm.Info, slot int) error {
 		}
 		in.op, in.x = opHelper, d.helperIndex(body)
 	case asm.KindCallKfunc:
-		name := "?"
-		if i := ins.Imm; i >= 0 && i < int64(len(d.p.Kfuncs)) {
-			name = d.p.Kfuncs[i].Name
-		}
-		return d.p.Errorf(slot, "kernel function %s is not supported", name)
+		in.op = opFault // like the call of a helper that is not there
 	case asm.KindCallX:
 		return d.p.Errorf(slot, "callx: calls through a register are not supported, by Linux neither")
 	case asm.KindAddrSpaceCast:

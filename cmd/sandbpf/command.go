@@ -19,27 +19,22 @@ type command struct {
 	setup func(*flag.FlagSet) func(e *env, args []string) error
 }
 
-// flags returns the flags of the command, and what runs with them in *action.
-func (c *command) flags(action *func(*env, []string) error) *flag.FlagSet {
+// flags returns the flags of the command, and what runs with them.
+func (c *command) flags() (*flag.FlagSet, func(*env, []string) error) {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	run := c.setup(fs)
-	if action != nil {
-		*action = run
-	}
-	return fs
+	return fs, c.setup(fs)
 }
 
 func (c *command) run(e *env, args []string) error {
-	var action func(*env, []string) error
-	fs := c.flags(&action)
+	fs, action := c.flags()
 	if c.prepare != nil {
 		args = c.prepare(args)
 	}
 	args, err := parse(fs, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return c.help(e.stdout, fs)
+		return c.help(e.stdout)
 	case err == nil:
 		err = action(e, args)
 	default:
@@ -71,7 +66,8 @@ func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 	}
 }
 
-func (c *command) help(w io.Writer, fs *flag.FlagSet) error {
+func (c *command) help(w io.Writer) error {
+	fs, _ := c.flags()
 	fmt.Fprintf(w, "Usage: sandbpf %s %s\n\n%s\nOptions:\n", c.name, c.args, c.long)
 	var rows [][]string
 	fs.VisitAll(func(f *flag.Flag) {
@@ -109,7 +105,7 @@ func help(w io.Writer, args []string) error {
 		if c == nil {
 			return usageErrorf("no command %q: see sandbpf help", args[0])
 		}
-		return c.help(w, c.flags(nil))
+		return c.help(w)
 	}
 	fmt.Fprint(w, "sandbpf runs eBPF programs outside of the kernel: no root, any system.\n\nUsage: sandbpf COMMAND [ARGUMENTS]\n\n")
 	for _, c := range commands {
@@ -128,6 +124,7 @@ An OBJECT or FILE of "-" is standard input.
 	return err
 }
 
+// exitCodes explains the exit codes.
 const exitCodes = `Exit codes:
   0  all went well
   1  a program was refused, or a run of it was stopped

@@ -74,7 +74,7 @@ func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 	return func(e *env, args []string) error { return f.run(e, args, given) }
 }
 
-func (f *runFlags) run(e *env, args []string, given func(string) bool) (err error) {
+func (f *runFlags) run(e *env, args []string, given func(string) bool) error {
 	options, err := vmOptions(*f.engine, *f.limit)
 	if err != nil {
 		return err
@@ -110,7 +110,13 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) (err erro
 	}
 	r := &runner{flags: f, env: e, spec: reachable(spec, p.Name), name: p.Name, packets: packets, single: !given("pcap")}
 	r.report.Program = programInfo{p.Name, typeName(p.Type), p.Section}
-	return r.run(options)
+	if err := r.run(options); err != nil {
+		return err
+	}
+	if r.report.Stopped > 0 {
+		return errReported
+	}
+	return nil
 }
 
 // input returns the packets, or the memory as one.
@@ -200,13 +206,7 @@ func (r *runner) run(options []sandbpf.Option) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.events.close()) }()
 	r.replay()
-	if err := r.finish(coll); err != nil {
-		return err
-	}
-	if r.report.Stopped > 0 {
-		return errReported
-	}
-	return nil
+	return r.finish(coll)
 }
 
 // clock is what time it is to programs: an hour after boot, so that a zero stands for

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,12 +139,20 @@ func geomean(v []float64) float64 {
 	return math.Exp(sum / float64(len(v)))
 }
 
-// TestSuiteAgrees holds the engines' results against each other.
+// TestSuiteAgrees holds the engines' results against each other and against what
+// Linux has computed.
 func TestSuiteAgrees(t *testing.T) {
+	var recorded map[string]uint32
+	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "bench", "golden.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &recorded))
 	for _, folder := range []string{"", "holdout"} {
 		for _, s := range subjects(t, folder) {
 			run := hooks.TestRun{Data: s.packet}
 			require.NoError(t, hooks.Test(context.Background(), s.program, &run), s.name)
+			want, ok := recorded[path.Join(folder, s.name)]
+			require.True(t, ok, s.name)
+			require.Equal(t, want, uint32(run.Ret), s.name)
 			if s.plain != nil {
 				// The yardstick changes the packet in place, which others must not see.
 				s.plain.packet = bytes.Clone(s.packet)

@@ -25,7 +25,7 @@ func syncBy[W width](r Rules, s *Scalar) bool {
 		linuxSync[W](s)
 		return true
 	}
-	return sync[W](s)
+	return tighten[W](s)
 }
 
 // ALU returns what is known of dst op src, on 64 bits if wide, else on the lower 32

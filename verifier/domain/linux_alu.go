@@ -1,10 +1,6 @@
 package domain
 
-import (
-	"math/bits"
-
-	"github.com/sandbpf/sandbpf/asm"
-)
+import "github.com/sandbpf/sandbpf/asm"
 
 // linuxALU is adjust_scalar_min_max_vals.
 func linuxALU[W width](op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
@@ -252,7 +248,7 @@ func (r Rules) Forks(op asm.ALUOp, dst, src *Scalar) (zero, ones Scalar, ok bool
 		return zero, ones, false
 	}
 	if dst.S64 == (signed{-1, 0}) {
-		return Const(0), Const(1<<bits.UintSize - 1), true
+		return Const(0), Const(^uint64(0)), true
 	}
 	if dst.S32 != (Bounds[int32]{-1, 0}) {
 		return zero, ones, false

@@ -1,6 +1,142 @@
 package domain
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/sandbpf/sandbpf/asm"
+)
+
+// jNotSet is the condition that no bit is common, the opposite of JSet. No
+// instruction has it.
+const jNotSet asm.JumpOp = 0
+
+// negated returns the condition that holds where op does not.
+func negated(op asm.JumpOp) asm.JumpOp {
+	switch op {
+	case asm.JEq:
+		return asm.JNE
+	case asm.JNE:
+		return asm.JEq
+	case asm.JGT:
+		return asm.JLE
+	case asm.JGE:
+		return asm.JLT
+	case asm.JLT:
+		return asm.JGE
+	case asm.JLE:
+		return asm.JGT
+	case asm.JSGT:
+		return asm.JSLE
+	case asm.JSGE:
+		return asm.JSLT
+	case asm.JSLT:
+		return asm.JSGE
+	case asm.JSLE:
+		return asm.JSGT
+	}
+	return jNotSet
+}
+
+// Refine adds to a and b what follows if a conditional jump is taken, or if it is
+// not. It compares as Decide does. It returns false if it finds that this cannot be,
+// which Linux never does; a and b are then not to be used. They may be the same
+// Scalar.
+func (r Rules) Refine(op asm.JumpOp, wide, taken bool, a, b *Scalar) bool {
+	return refine[w64](r, op, wide, taken, a, b)
+}
+
+func refine[W width](r Rules, op asm.JumpOp, wide, taken bool, a, b *Scalar) bool {
+	if !taken {
+		op = negated(op)
+	}
+	switch {
+	case r == Linux:
+		linuxRefine[W](op, wide, a, b)
+		return true
+	case op == asm.JEq && wide:
+		if !a.Tnum.Overlaps(b.Tnum) {
+			return false
+		}
+		*a = a.intersect(b)
+		ok := tighten[W](a)
+		*b = *a
+		return ok
+	}
+	x, y := view[W](a, wide), view[W](b, wide)
+	if !refineWords(op, &x, &y, sizeOf[W](wide)) {
+		return false
+	}
+	setView[W](a, &x, wide)
+	setView[W](b, &y, wide)
+	return tighten[W](a) && tighten[W](b)
+}
+
+// sizeOf returns how many bits an operation works on.
+func sizeOf[W width](wide bool) uint {
+	if wide {
+		return bitsOf[W]()
+	}
+	return bitsOf[W]() / 2
+}
+
+// view returns the word of s that is compared.
+func view[W width](s *Scalar, wide bool) word {
+	if wide {
+		return s.whole()
+	}
+	return s.low(bitsOf[W]() / 2)
+}
+
+// setView puts the word back.
+func setView[W width](s *Scalar, w *word, wide bool) {
+	if wide {
+		s.Tnum, s.U64, s.S64 = w.t, w.u, w.s
+		return
+	}
+	s.setLow(*w, bitsOf[W]()/2)
+}
+
+// refineWords adds to x and y, of n bits, what follows from x op y. It returns false
+// if that cannot be.
+func refineWords(op asm.JumpOp, x, y *word, n uint) bool {
+	switch op {
+	case asm.JEq:
+		return refineEqual(x, y)
+	case asm.JNE:
+		return refineUnequal(x, y, n) && refineUnequal(y, x, n)
+	case asm.JSet:
+		return refineCommon(x, y, n)
+	case jNotSet:
+		return refineDisjoint(x, y)
+	case asm.JGT:
+		return refineLess(&y.u, &x.u)
+	case asm.JLT:
+		return refineLess(&x.u, &y.u)
+	case asm.JGE:
+		return refineAtMost(&y.u, &x.u)
+	case asm.JLE:
+		return refineAtMost(&x.u, &y.u)
+	case asm.JSGT:
+		return refineLess(&y.s, &x.s)
+	case asm.JSLT:
+		return refineLess(&x.s, &y.s)
+	case asm.JSGE:
+		return refineAtMost(&y.s, &x.s)
+	case asm.JSLE:
+		return refineAtMost(&x.s, &y.s)
+	}
+	return true
+}
+
+// refineEqual gives x and y what is known of both.
+func refineEqual(x, y *word) bool {
+	if !x.t.Overlaps(y.t) {
+		return false
+	}
+	x.t, x.u, x.s = x.t.Intersect(y.t), x.u.Intersect(y.u), x.s.Intersect(y.s)
+	*y = *x
+	return !x.u.Empty() && !x.s.Empty()
+}
 
 // refineAtMost adds to a and b that a <= b. It returns false if that cannot be.
 func refineAtMost[T uint64 | int64](a, b *Bounds[T]) bool {

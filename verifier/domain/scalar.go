@@ -49,6 +49,12 @@ func (s *Scalar) Join(o *Scalar) Scalar {
 	return Scalar{s.Tnum.Join(o.Tnum), s.U64.Join(o.U64), s.S64.Join(o.S64), s.U32.Join(o.U32), s.S32.Join(o.S32)}
 }
 
+// intersect returns what s and o say together.
+func (s *Scalar) intersect(o *Scalar) Scalar {
+	return Scalar{s.Tnum.Intersect(o.Tnum), s.U64.Intersect(o.U64), s.S64.Intersect(o.S64),
+		s.U32.Intersect(o.U32), s.S32.Intersect(o.S32)}
+}
+
 // String returns all five parts.
 func (s Scalar) String() string {
 	return fmt.Sprintf("{%v u64%v s64%v u32%v s32%v}", s.Tnum, s.U64, s.S64, s.U32, s.S32)

@@ -21,9 +21,9 @@ package domain
 // something. Stopping early is sound.
 const maxSyncRounds = 16
 
-// sync tightens s. It returns false if it finds that s stands for no number, and s
+// tighten syncs s. It returns false if it finds that s stands for no number, and s
 // then is not to be used.
-func sync[W width](s *Scalar) bool {
+func tighten[W width](s *Scalar) bool {
 	if s.Tnum.IsConst() {
 		v := s.Tnum.Value
 		ok := contains[W](s, v)
@@ -32,7 +32,7 @@ func sync[W width](s *Scalar) bool {
 	}
 	for range maxSyncRounds {
 		before := *s
-		if !syncRound[W](s) {
+		if !tightenOnce[W](s) {
 			return false
 		}
 		if *s == before {
@@ -42,8 +42,8 @@ func sync[W width](s *Scalar) bool {
 	return true
 }
 
-// syncRound applies every rule once.
-func syncRound[W width](s *Scalar) bool {
+// tightenOnce applies every rule once.
+func tightenOnce[W width](s *Scalar) bool {
 	n := bitsOf[W]()
 	h := n / 2
 	bias, bias32 := signBit(n), signBit(h)
