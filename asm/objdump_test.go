@@ -71,11 +71,24 @@ func ours(t *testing.T, sections []section) string {
 		require.NoError(t, err)
 		fmt.Fprintf(&b, "section %s\n", s.name)
 		for _, ins := range insns {
-			fmt.Fprintln(&b, ins)
+			switch ins.Kind() {
+			case asm.KindLoadAcquire, asm.KindStoreRelease:
+				fmt.Fprintln(&b, newer)
+			default:
+				fmt.Fprintln(&b, ins)
+			}
 		}
 	}
 	return b.String()
 }
+
+// newer stands for load-acquire and store-release, which LLVM 19 takes for
+// other instructions or for none: LLVM 20 has brought them.
+const newer = "(not in LLVM 19)"
+
+// newerBytes are those instructions, little-endian: an atomic operation with
+// an imm of 0x100 or 0x110.
+var newerBytes = regexp.MustCompile(`^(c3|cb|d3|db) .. .. .. [01]0 01 00 00$`)
 
 var (
 	dumpSection = regexp.MustCompile(`^Disassembly of section (.*):$`)
@@ -107,6 +120,9 @@ func readObjdump(t *testing.T, path string) string {
 		}
 		if strings.HasPrefix(m[1], "c3 ") && !plainAdd(m[1]) {
 			m = dumpLine.FindStringSubmatch(v3[i])
+		}
+		if newerBytes.MatchString(strings.TrimSpace(m[1])) {
+			m[2] = newer
 		}
 		fmt.Fprintln(&b, m[2])
 	}
