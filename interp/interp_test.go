@@ -1,9 +1,12 @@
 package interp
 
 import (
+	"context"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -154,6 +157,50 @@ func TestSanitisePacket(t *testing.T) {
 	require.NoError(t, run(check+"r0 = *(u8 *)(r2 + 13)\nout:\nexit"))
 	require.EqualError(t, run(check+"r0 = *(u16 *)(r2 + 13)\nout:\nexit"),
 		"test: instruction 5: read of packet bytes that were never compared with data_end: read of 2 bytes at packet+13, allowed: rw in [0, 64)")
+}
+
+// TestCancel ends endless programs from outside, whatever they do meanwhile.
+func TestCancel(t *testing.T) {
+	for name, text := range map[string]string{
+		"loop":  "l:\nr0 = 1\nr0 += 1\ngoto l\nexit",
+		"calls": "l:\ncall f\ngoto l\nexit\nf:\nr0 = 0\nexit",
+	} {
+		for engine, code := range engines(t, parse(t, text), Env{}) {
+			t.Run(name+"/"+engine, func(t *testing.T) {
+				r := newRig(t)
+				r.cpu.Limit = math.MaxUint64
+				ctx, cancel := context.WithCancel(context.Background())
+				r.cpu.Context = ctx
+				time.AfterFunc(10*time.Millisecond, cancel)
+				_, _, err := r.run(code, nil)
+				require.ErrorIs(t, err, context.Canceled)
+				require.NotZero(t, r.cpu.Done)
+			})
+		}
+	}
+}
+
+// TestBudgetIsExact runs a loop of ten instructions a round under every budget.
+func TestBudgetIsExact(t *testing.T) {
+	p := parse(t, "r1 = 0\nl:\nr0 = 0\nr2 = 1\nr3 = 2\nr4 = 3\nr1 += 1\nif r1 != 50 goto l\nexit")
+	for engine, code := range engines(t, p, Env{}) {
+		r := newRig(t)
+		r.cpu.Limit = math.MaxUint64
+		_, _, err := r.run(code, nil)
+		require.NoError(t, err)
+		whole := uint64(1 + 50*6 + 1)
+		require.Equal(t, whole, r.cpu.Done, engine)
+		for limit := range whole {
+			r.cpu.Limit = limit
+			_, _, err := r.run(code, nil)
+			if err == nil { // the budget is looked at when a jump is taken
+				require.GreaterOrEqual(t, limit, whole-8, engine)
+				continue
+			}
+			require.ErrorIs(t, err, vm.ErrBudget)
+			require.Less(t, r.cpu.Done, limit+8, "%s with %d", engine, limit)
+		}
+	}
 }
 
 func TestRunDoesNotAllocate(t *testing.T) {

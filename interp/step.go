@@ -26,6 +26,7 @@ type stepper struct {
 	frames []stepFrame
 	frame  int // the CPU's frame
 	done   int64
+	poll   int64 // when to look at the run's context again
 	san    *sanitiser // nil: none
 }
 
@@ -215,7 +216,8 @@ func (s *stepper) jump(slot int) error {
 	if s.done-int64(s.code.index[slot]) > int64(min(s.c.Limit, 1<<62)) {
 		return &vm.Fault{Err: vm.ErrBudget, Detail: fmt.Sprintf("%d instructions", s.c.Limit)}
 	}
-	if s.done&(slice-1) == 0 && s.c.Context != nil {
+	if s.done >= s.poll && s.c.Context != nil {
+		s.poll = s.done + slice
 		return s.c.Context.Err()
 	}
 	return nil
