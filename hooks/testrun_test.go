@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -247,9 +248,16 @@ func (c runCase) askKernel(t *testing.T) answer {
 	require.NoError(t, err)
 	defer l.Close()
 	require.True(t, l.Accepted(), "%s: %s", c.name, l.Log)
-	res, err := l.Run(c.data, c.ctx, 1)
+	run := ebpf.RunOptions{Data: c.data, DataOut: make([]byte, len(c.data)+512)}
+	var ctx []byte
+	if len(c.ctx) > 0 { // the whole context comes out, however much goes in
+		ctx = make([]byte, c.hook.Layout.Size)
+		run.Context, run.ContextOut = c.ctx, ctx
+	}
+	ret, err := l.Program().Run(&run)
 	if err != nil {
+		require.NotErrorIs(t, err, syscall.ENOSPC, "there is room for all that comes out")
 		return answer{Err: true}
 	}
-	return newAnswer(res.Ret, res.Data, res.Ctx)
+	return newAnswer(ret, run.DataOut, ctx)
 }

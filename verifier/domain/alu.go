@@ -42,6 +42,8 @@ func alu[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
 		return *src
 	case op == asm.Mov:
 		return settle[W](r, extend(src.low(h), h))
+	case wide && upwards(op) && dst.IsConst() && src.IsConst(): // often, and the same by all rules
+		return constant[W](tnumALU(op, dst.Tnum, src.Tnum).Truncate(2 * h).Value)
 	case r == Linux:
 		return linuxALU[W](op, wide, dst, src)
 	case !wide:
@@ -80,9 +82,9 @@ func truncate[W width](r Rules, x *Scalar, n uint) Scalar {
 	return settle[W](r, s)
 }
 
-// MovSX returns what is known of the low n bits (8, 16 or 32) of x, sign-extended
-// to 64 bits if wide, else to 32 with a zero upper half: a sign-extending move, or of an unknown x a
-// sign-extending load.
+// MovSX returns what is known of the low n bits (8, 16 or 32) of x, sign-extended to 64
+// bits if wide, else to 32 with a zero upper half: a sign-extending move, or of an
+// unknown x a sign-extending load.
 func (r Rules) MovSX(wide bool, x Scalar, n uint) Scalar { return movSX[w64](r, wide, &x, n) }
 
 func movSX[W width](r Rules, wide bool, x *Scalar, n uint) Scalar {

@@ -27,8 +27,8 @@ func subOverflow(x, y int64, n uint) (diff int64, wraps int) {
 	return diff, 0
 }
 
-// addSigned returns the bounds of the sums of n bits as they come out of the ends, and how often each
-// end wraps. They keep their order if both wrap as often.
+// addSigned returns the bounds of the sums of n bits as they come out of the ends, and
+// how often each end wraps. They keep their order if both wrap as often.
 func addSigned(a, b signed, n uint) (r signed, atMin, atMax int) {
 	r.Min, atMin = addOverflow(a.Min, b.Min, n)
 	r.Max, atMax = addOverflow(a.Max, b.Max, n)

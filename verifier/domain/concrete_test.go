@@ -161,8 +161,8 @@ func random(r *rand.Rand) uint64 {
 	return uint64(uint32(x)) >> r.UintN(32)
 }
 
-// randomScalar returns a scalar, synced by the rules, and a number in it. Each part is unknown,
-// narrow, or whatever.
+// randomScalar returns a scalar, synced by the rules, and a number in it. Each part is
+// unknown, narrow, or whatever.
 func randomScalar[W width](r *rand.Rand, rules Rules) (Scalar, uint64) {
 	n := bitsOf[W]()
 	v := trunc(random(r), n)
@@ -211,25 +211,16 @@ func around(r *rand.Rand, v uint64, n uint) unsigned {
 	return b
 }
 
-// member returns a number of s near x if there is one: what comes of x by forcing it
-// into the parts of s one after the other.
-func member(r *rand.Rand, s *Scalar, v uint64) uint64 {
-	for range 8 {
-		x := random(r)
-		if r.IntN(2) == 0 && s.U64.Max-s.U64.Min != ^uint64(0) {
-			x = s.U64.Min + x%(s.U64.Max-s.U64.Min+1)
-		}
-		x = x&s.Tnum.Mask | s.Tnum.Value
-		if s.Contains(x) {
-			return x
+// corners returns v and those ends of s that are in s.
+func corners[W width](s *Scalar, v uint64) []uint64 {
+	n := bitsOf[W]()
+	in := []uint64{v}
+	for _, x := range []uint64{s.U64.Min, s.U64.Max, uint64(s.S64.Min), uint64(s.S64.Max), s.Tnum.Value, s.Tnum.Max()} {
+		if x = trunc(x, n); contains[W](s, x) {
+			in = append(in, x)
 		}
 	}
-	for _, x := range []uint64{s.U64.Min, s.U64.Max, uint64(s.S64.Min), uint64(s.S64.Max)} {
-		if s.Contains(x) && r.IntN(3) == 0 {
-			return x
-		}
-	}
-	return v
+	return in
 }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 42)) }

@@ -3,50 +3,32 @@ package domain
 import "github.com/sandbpf/sandbpf/asm"
 
 // Decide returns whether a conditional jump is taken, if that is the same for all
-// numbers that a and b stand for. It compares on 64 bits if wide, else on the
-// lower 32 bits. An immediate operand is a constant, sign-extended. It does not know that a and
-// b are the same register if they are.
+// numbers that a and b stand for. It compares on 64 bits if wide, else on the lower 32
+// bits. An immediate operand is a constant, sign-extended. It does not know that a and b
+// are the same register if they are.
 func (r Rules) Decide(op asm.JumpOp, wide bool, a, b *Scalar) (known, taken bool) {
 	return decide[w64](r, op, wide, a, b)
 }
 
 func decide[W width](r Rules, op asm.JumpOp, wide bool, a, b *Scalar) (known, taken bool) {
-	h := bitsOf[W]() / 2
-	x, y := a.whole(), b.whole()
-	if !wide {
-		x, y = a.low(h), b.low(h)
-	}
 	switch op {
 	case asm.JEq, asm.JNE:
 		apart := wide && (a.U32.Intersect(b.U32).Empty() || a.S32.Intersect(b.S32).Empty())
-		known, equal := decideEqual(x, y, apart)
+		known, equal := decideEqual(view[W](a, wide), view[W](b, wide), apart)
 		return known, equal == (op == asm.JEq)
 	case asm.JSet:
-		if r == Linux && !x.t.IsConst() && !y.t.IsConst() {
-			return false, false
+		n := sizeOf[W](wide)
+		return decideCommon(r, a.Tnum.Truncate(n), b.Tnum.Truncate(n))
+	case asm.JGT, asm.JLT, asm.JGE, asm.JLE:
+		if wide {
+			return decideOrder(op, a.U64, b.U64)
 		}
-		common := x.t.And(y.t)
-		return common.Value != 0 || common.Mask == 0, common.Value != 0
-	case asm.JGT:
-		return decideLess(y.u, x.u)
-	case asm.JLT:
-		return decideLess(x.u, y.u)
-	case asm.JGE:
-		known, less := decideLess(x.u, y.u)
-		return known, !less
-	case asm.JLE:
-		known, more := decideLess(y.u, x.u)
-		return known, !more
-	case asm.JSGT:
-		return decideLess(y.s, x.s)
-	case asm.JSLT:
-		return decideLess(x.s, y.s)
-	case asm.JSGE:
-		known, less := decideLess(x.s, y.s)
-		return known, !less
-	case asm.JSLE:
-		known, more := decideLess(y.s, x.s)
-		return known, !more
+		return decideOrder(op, a.U32, b.U32)
+	case asm.JSGT, asm.JSLT, asm.JSGE, asm.JSLE:
+		if wide {
+			return decideOrder(op, a.S64, b.S64)
+		}
+		return decideOrder(op, a.S32, b.S32)
 	}
 	return false, false
 }
@@ -63,13 +45,25 @@ func decideEqual(x, y word, apart bool) (known, equal bool) {
 	return false, false
 }
 
-// decideLess returns whether a is less than b, if that is known.
-func decideLess[T uint64 | int64](a, b Bounds[T]) (known, less bool) {
-	switch {
-	case a.Max < b.Min:
-		return true, true
-	case a.Min >= b.Max:
-		return true, false
+// decideCommon returns whether x and y have a bit in common, if that is known. Linux
+// asks for a constant.
+func decideCommon(r Rules, x, y Tnum) (known, common bool) {
+	if r == Linux && !x.IsConst() && !y.IsConst() {
+		return false, false
 	}
-	return false, false
+	both := x.And(y)
+	return both.Value != 0 || both.Mask == 0, both.Value != 0
+}
+
+// decideOrder returns whether x op y, a less than or greater than, if that is known.
+func decideOrder[T uint64 | int64 | uint32 | int32](op asm.JumpOp, x, y Bounds[T]) (known, taken bool) {
+	switch op {
+	case asm.JGT, asm.JSGT:
+		return x.Min > y.Max || x.Max <= y.Min, x.Min > y.Max
+	case asm.JLT, asm.JSLT:
+		return x.Max < y.Min || x.Min >= y.Max, x.Max < y.Min
+	case asm.JGE, asm.JSGE:
+		return x.Min >= y.Max || x.Max < y.Min, x.Min >= y.Max
+	}
+	return x.Max <= y.Min || x.Min > y.Max, x.Max <= y.Min
 }

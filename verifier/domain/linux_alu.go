@@ -54,8 +54,8 @@ func linuxArith[W width](s *Scalar, op asm.ALUOp, src *Scalar) {
 	s.Tnum = s.Tnum.Truncate(n)
 }
 
-// linuxBounds returns the bounds of op for words of n bits. If a signed end wraps, nothing is
-// known; of unsigned ends both may.
+// linuxBounds returns the bounds of op for words of n bits. If a signed end wraps,
+// nothing is known; of unsigned ends both may.
 func linuxBounds(op asm.ALUOp, a, b unsigned, c, d signed, n uint) (unsigned, signed) {
 	if op == asm.Mul {
 		return mulUnsigned(a, b, n), mulSigned(c, d, n)
@@ -110,7 +110,8 @@ func linuxBitwiseBounds(op asm.ALUOp, t Tnum, a, b unsigned) unsigned {
 	return unsigned{t.Value, t.Max()}
 }
 
-// linuxSigned returns u as signed bounds of n bits if its ends are in order so, else all numbers.
+// linuxSigned returns u as signed bounds of n bits if its ends are in order so, else all
+// numbers.
 func linuxSigned(u unsigned, n uint) signed {
 	if v := (signed{sext(u.Min, n), sext(u.Max, n)}); !v.Empty() {
 		return v
@@ -194,8 +195,8 @@ func linuxTruncate[W width](x *Scalar, n uint) Scalar {
 	return s
 }
 
-// linuxMovSX is coerce_reg_to_size_sx if wide, else coerce_subreg_to_size_sx. Of the bits it keeps
-// those that the bounds give.
+// linuxMovSX is coerce_reg_to_size_sx if wide, else coerce_subreg_to_size_sx. Of the
+// bits it keeps those that the bounds give.
 func linuxMovSX[W width](wide bool, x *Scalar, n uint) Scalar {
 	m := bitsOf[W]()
 	h := m / 2
@@ -238,11 +239,11 @@ func linuxBSwap(x *Scalar, n uint) Scalar {
 	return s
 }
 
-// Forks reports whether Linux goes on with two states at dst op src, and which
-// values dst has in them: 0, explored later, and -1. It does so for And and Or with a constant
+// Forks reports whether Linux goes on with two states at dst op src, and which values
+// dst has in them: 0, explored later, and -1. It does so for And and Or with a constant
 // where dst, as a whole or as a 32-bit part, is within [-1,0], the result of a sign
-// spread over a word: two exact results instead of one vague one
-// (maybe_fork_scalars). Tight has no such step.
+// spread over a word: two exact results instead of one vague one (maybe_fork_scalars).
+// Tight has no such step.
 func (r Rules) Forks(op asm.ALUOp, dst, src *Scalar) (zero, ones Scalar, ok bool) {
 	if r != Linux || op != asm.And && op != asm.Or || !src.IsConst() {
 		return zero, ones, false

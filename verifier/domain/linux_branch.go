@@ -29,9 +29,9 @@ func linuxRefine[W width](op asm.JumpOp, wide bool, a, b *Scalar) {
 	linuxSane[W](b)
 }
 
-// linuxRefineWords is regs_refine_cond_op on the words that are compared, of n
-// bits. It returns the word that Linux forgets the bounds of, or nil. Ends wrap around where Linux lets
-// them: on an edge that cannot be taken.
+// linuxRefineWords is regs_refine_cond_op on the words that are compared, of n bits. It
+// returns the word that Linux forgets the bounds of, or nil. Ends wrap around where
+// Linux lets them: on an edge that cannot be taken.
 func linuxRefineWords(op asm.JumpOp, x, y *word, n uint) (forget *word) {
 	switch op {
 	case asm.JEq:

@@ -8,8 +8,17 @@ package domain
 // changes.
 const linuxRounds = 3
 
-// linuxSync is reg_bounds_sync.
+// linuxSync is reg_bounds_sync. Of a constant it knows the outcome.
 func linuxSync[W width](s *Scalar) {
+	if v := s.Tnum.Value; s.Tnum.IsConst() && contains[W](s, v) {
+		*s = constant[W](v)
+		return
+	}
+	linuxSteps[W](s)
+}
+
+// linuxSteps is all that reg_bounds_sync does.
+func linuxSteps[W width](s *Scalar) {
 	linuxFromBits[W](s)
 	for range linuxRounds {
 		before := *s
@@ -85,9 +94,9 @@ func linuxOrders[W width](s *Scalar) {
 	s.U64, s.S64 = linuxExchange(s.U64, s.S64, n)
 }
 
-// linuxWholeToLow tightens the bounds u and v of the low h bits by the whole's, lo
-// and hi, if these have the same upper half. The unsigned bounds of the whole are in order in their low
-// halves then, the signed ones are asked for it.
+// linuxWholeToLow tightens the bounds u and v of the low h bits by the whole's, lo and
+// hi, if these have the same upper half. The unsigned bounds of the whole are in order
+// in their low halves then, the signed ones are asked for it.
 func linuxWholeToLow(u unsigned, v signed, lo, hi uint64, ordered bool, h uint) (unsigned, signed) {
 	if lo>>h != hi>>h {
 		return u, v
@@ -102,8 +111,8 @@ func linuxWholeToLow(u unsigned, v signed, lo, hi uint64, ordered bool, h uint) 
 	return u, v
 }
 
-// linuxAcross tightens the signed bounds of the low half by the whole's, of n bits, if these
-// are in two neighbouring upper halves, and negative and then not as low halves.
+// linuxAcross tightens the signed bounds of the low half by the whole's, of n bits, if
+// these are in two neighbouring upper halves, and negative and then not as low halves.
 func linuxAcross(v signed, lo, hi uint64, n uint) signed {
 	h := n / 2
 	b := signed{sext(lo, h), sext(hi, h)}

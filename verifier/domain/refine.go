@@ -8,11 +8,13 @@ import (
 
 // jNotSet is the condition that no bit is common, the opposite of JSet. No
 // instruction has it.
-const jNotSet asm.JumpOp = 0
+const jNotSet asm.JumpOp = 0xff
 
 // negated returns the condition that holds where op does not.
 func negated(op asm.JumpOp) asm.JumpOp {
 	switch op {
+	case asm.JSet:
+		return jNotSet
 	case asm.JEq:
 		return asm.JNE
 	case asm.JNE:
@@ -34,7 +36,7 @@ func negated(op asm.JumpOp) asm.JumpOp {
 	case asm.JSLE:
 		return asm.JSGT
 	}
-	return jNotSet
+	return op // no condition: nothing follows
 }
 
 // Refine adds to a and b what follows if a conditional jump is taken, or if it is
@@ -178,8 +180,8 @@ func trim[T uint64 | int64](b *Bounds[T], v T) bool {
 	return true
 }
 
-// refineCommon adds to x and y, of n bits, that they have a bit in common: neither is zero, and if
-// there is just one such bit that both can have, both have it.
+// refineCommon adds to x and y, of n bits, that they have a bit in common: neither is
+// zero, and if there is just one such bit that both can have, both have it.
 func refineCommon(x, y *word, n uint) bool {
 	common := x.t.Max() & y.t.Max()
 	if common == 0 {
@@ -193,7 +195,8 @@ func refineCommon(x, y *word, n uint) bool {
 	return refineUnequal(x, &zero, n) && refineUnequal(y, &zero, n)
 }
 
-// refineDisjoint adds to x and y that they have no bit in common: each is zero where the other is known to be one.
+// refineDisjoint adds to x and y that they have no bit in common: each is zero where the
+// other is known to be one.
 func refineDisjoint(x, y *word) bool {
 	if x.t.Value&y.t.Value != 0 {
 		return false

@@ -7,8 +7,8 @@ import "fmt"
 // stands for the set of numbers that satisfy all five.
 //
 // After [Rules.Sync] with [Tight] each part knows what the others imply. All functions
-// of this package take scalars that have been synced, and return such. A scalar that stands for no
-// number only comes out of functions that say so.
+// of this package take scalars that have been synced, and return such. A scalar that
+// stands for no number only comes out of functions that say so.
 //
 // The zero Scalar is the number 0.
 type Scalar struct {

@@ -6,9 +6,9 @@ import (
 	"github.com/sandbpf/sandbpf/asm"
 )
 
-// shiftCounts returns the counts by which b may shift a word of n bits, as a set:
-// bit k is there if k is possible. Of a count the low bits matter, as many as numbers below n need
-// (RFC 9669, section 4.1).
+// shiftCounts returns the counts by which b may shift a word of n bits, as a set: bit k
+// is there if k is possible. Of a count the low bits matter, as many as numbers below n
+// need (RFC 9669, section 4.1).
 func shiftCounts(b word, n uint) uint64 {
 	count := uint64(n - 1)
 	if b.t.Mask&count == 0 {
@@ -31,7 +31,7 @@ func shiftBy(op asm.ALUOp, a word, counts uint64, n uint) word {
 	}
 	k := uint(bits.TrailingZeros64(counts))
 	r := shiftWord(op, a, k, n)
-	for counts &= counts - 1; counts != 0; counts &= counts - 1 {
+	for counts &= counts - 1; counts != 0 && r != unknownWord(n); counts &= counts - 1 {
 		r = r.join(shiftWord(op, a, uint(bits.TrailingZeros64(counts)), n))
 	}
 	return r
@@ -65,17 +65,16 @@ func lshWord(a word, k, n uint) word {
 	if a.u.Min>>(n-k) == a.u.Max>>(n-k) {
 		r.u = unsigned{trunc(a.u.Min<<k, n), trunc(a.u.Max<<k, n)}
 	}
-	// Signed, the bit that becomes the sign is lost as well.
-	if a.s.Min>>(n-k-1) == a.s.Max>>(n-k-1) {
-		r.s = signed{sext(uint64(a.s.Min)<<k, n), sext(uint64(a.s.Max)<<k, n)}
-	} else if lo, hi := a.s.Min<<k, a.s.Max<<k; lo>>k == a.s.Min && hi>>k == a.s.Max && fullSigned(n).Includes(signed{lo, hi}) {
-		r.s = signed{lo, hi}
+	// Signed, so does what becomes the sign; or nothing is lost.
+	s := signed{sext(uint64(a.s.Min)<<k, n), sext(uint64(a.s.Max)<<k, n)}
+	if a.s.Min>>(n-k-1) == a.s.Max>>(n-k-1) || s.Min>>k == a.s.Min && s.Max>>k == a.s.Max {
+		r.s = s
 	}
 	return r
 }
 
-// shiftLow adds to s = dst << k, for k in counts and dst of n bits, what follows
-// from the low half of dst: the low half of s, and for a k of that half and more all of it.
+// shiftLow adds to s = dst << k, for k in counts and dst of n bits, what follows from
+// the low half of dst: the low half of s, and for a k of that half and more all of it.
 func shiftLow(s, dst *Scalar, counts uint64, n uint) {
 	h := n / 2
 	low := dst.low(h)

@@ -1,24 +1,24 @@
 package domain
 
-// Sync gives each part of a scalar what the others imply, until nothing more
-// follows. It works on four intervals of unsigned numbers: of the whole and of the low half, each
-// in unsigned order and in signed order, the latter with the sign bit inverted (the bias), so that
-// one set of rules serves them all:
+// Sync gives each part of a scalar what the others imply, until nothing more follows. It
+// works on four intervals of unsigned numbers: of the whole and of the low half, each in
+// unsigned order and in signed order, the latter with the sign bit inverted (the bias),
+// so that one set of rules serves them all:
 //
 //   - bits to interval: the ends move inward to the nearest word that has the known bits
 //     (Tnum.Ceil, Tnum.Floor);
 //   - order to order: an interval in one order is a way around the circle of words in the
 //     other (Bounds.keep);
-//   - whole to half: an interval of at most as many numbers as the half has goes around the half's circle
-//     at most once, so it is a way there;
+//   - whole to half: an interval of at most as many numbers as the half has goes around
+//     the half's circle at most once, so it is a way there;
 //   - half to whole: the ends move inward to the nearest word whose low half is allowed;
 //   - interval to bits: the leading bits in which both ends agree are known.
 //
 // Linux has a subset of these rules (kernel/bpf/verifier.c, reg_bounds_sync), which
 // linux_sync.go states.
 
-// maxSyncRounds is a limit that no known input comes near: each round but the last one tightens
-// something. Stopping early is sound.
+// maxSyncRounds is a limit that no known input comes near: each round but the last one
+// tightens something. Stopping early is sound.
 const maxSyncRounds = 16
 
 // tighten syncs s. It returns false if it finds that s stands for no number, and s
@@ -92,7 +92,8 @@ func within(b *unsigned, t Tnum) bool {
 	return ok && ok2 && lo <= hi
 }
 
-// exchange returns both intervals, the second one biased, with what each says of the other.
+// exchange returns both intervals, the second one biased, with what each says of the
+// other.
 func exchange(u, v unsigned, bias uint64) (unsigned, unsigned) {
 	u = u.keep(v.Min^bias, v.Max^bias)
 	v = v.keep(u.Min^bias, u.Max^bias)
@@ -109,8 +110,8 @@ func toHalf(b unsigned, u32, v32 *unsigned, h uint, bias32 uint64) {
 	*v32 = v32.keep(lo^bias32, hi^bias32)
 }
 
-// fromHalf moves the ends of b, of n bits, inward to words whose low half, with bias inverted,
-// is within half. It returns false if there are none.
+// fromHalf moves the ends of b, of n bits, inward to words whose low half, with bias
+// inverted, is within half. It returns false if there are none.
 func fromHalf(b *unsigned, half unsigned, bias uint64, n uint) bool {
 	h := n / 2
 	lo, ok := nextLow(b.Min, half.Min^bias, half.Max^bias, h)
@@ -120,8 +121,8 @@ func fromHalf(b *unsigned, half unsigned, bias uint64, n uint) bool {
 	return ok && ok2 && max(lo, hi) <= umax(n) && !b.Empty()
 }
 
-// nextLow returns the smallest word from x on whose low h bits are on the way from lo to hi, and
-// false if it has more than 64 bits.
+// nextLow returns the smallest word from x on whose low h bits are on the way from lo to
+// hi, and false if it has more than 64 bits.
 func nextLow(x, lo, hi uint64, h uint) (uint64, bool) {
 	l := trunc(x, h)
 	switch {

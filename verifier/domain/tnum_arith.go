@@ -2,11 +2,11 @@ package domain
 
 import "math/bits"
 
-// The operations on tnums return what is known of the result, whatever words of
-// the operands it is computed from. They work on 64 bits. Of Add, Sub, Neg, Mul,
-// LShift and the bitwise ones the low n bits depend on the low n bits of the operands only,
-// so for a narrower word it is enough to truncate the result. All but Mul and the
-// divisions return the smallest such tnum.
+// The operations on tnums return what is known of the result, whatever words of the
+// operands it is computed from. They work on 64 bits. Of Add, Sub, Neg, Mul, LShift and
+// the bitwise ones the low n bits depend on the low n bits of the operands only, so for
+// a narrower word it is enough to truncate the result. All but Mul and the divisions
+// return the smallest such tnum.
 
 // Add returns the tnum of the sums. A bit is known if it is so in both, and if the
 // carry into it is the same for the largest and for the smallest words.

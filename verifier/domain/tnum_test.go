@@ -84,9 +84,9 @@ func knownBitsMul(a, b Tnum, n uint) Tnum {
 
 func tnumWidth() uint {
 	if *deep {
-		return 8
+		return 7
 	}
-	return 5
+	return 6
 }
 
 // TestTnumOps tries each operation on all words of all pairs of tnums: no result is
@@ -148,7 +148,8 @@ func TestTnumUnary(t *testing.T) {
 	}
 }
 
-// TestTnumSets tries the relations between tnums, and of tnums to bounds, on sets of words.
+// TestTnumSets tries the relations between tnums, and of tnums to bounds, on sets of
+// words.
 func TestTnumSets(t *testing.T) {
 	const n = 4
 	set := func(a Tnum) (s uint64) {
@@ -199,4 +200,42 @@ func TestTnumSets(t *testing.T) {
 	}
 	require.Equal(t, TnumUnknown, TnumRange(0, ^uint64(0)))
 	require.Equal(t, TnumUnknown, TnumRange(1<<63-1, 1<<63))
+}
+
+// TestMulPrecision compares multiplications: how often each is the best that there
+// is, and how many bits it does not know that could be known.
+func TestMulPrecision(t *testing.T) {
+	muls := []struct {
+		name string
+		mul  func(a, b Tnum, n uint) Tnum
+	}{
+		{"Mul: both orders", modulo(Tnum.Mul)},
+		{"long, Linux 6.18", modulo(Tnum.LongMul)},
+		{"Linux 5.14, CGO 2022", modulo(kernelMul)},
+		{"half multiply, Linux 4.14", modulo(halfMul)},
+		{"LLVM KnownBits", knownBitsMul},
+	}
+	op := tnumOp{concrete: func(x, y uint64, n uint) uint64 { return trunc(x*y, n) }}
+	for n := uint(3); n <= tnumWidth(); n++ {
+		total := 0
+		exact, excess := make([]int, len(muls)), make([]int, len(muls))
+		tnums(n, func(a Tnum) {
+			tnums(n, func(b Tnum) {
+				want := bestOf(op, a, b, n)
+				total++
+				for i, m := range muls {
+					got := m.mul(a, b, n)
+					if !got.Includes(want) {
+						require.Equal(t, want, got, "%s: %v * %v", m.name, a, b)
+					}
+					exact[i] += count(got == want)
+					excess[i] += got.size() - want.size()
+				}
+			})
+		})
+		for i, m := range muls {
+			t.Logf("%d bits: %-26s best %6.2f%%, %.4f bits in excess", n, m.name, percent(exact[i], total), float64(excess[i])/float64(total))
+		}
+		require.GreaterOrEqual(t, exact[0], max(exact[1], exact[2], exact[3], exact[4]), "%d bits", n)
+	}
 }

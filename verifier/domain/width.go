@@ -2,11 +2,11 @@ package domain
 
 // A width is a word size written as a type, an array of that many nothings: its
 // length is a constant in every instantiation, so that the code for 64 bits has no
-// trace of the other widths. Those below 32 are there for the tests, which try
+// trace of the other widths. The small ones are there for the tests, which try
 // every abstract value of a width. A word of width W has a low half of W/2 bits,
 // as a register has its 32-bit part.
 type width interface {
-	~[64]struct{} | ~[8]struct{} | ~[6]struct{} | ~[4]struct{}
+	~[64]struct{} | ~[8]struct{} | ~[4]struct{}
 }
 
 // w64 is the width of a register.

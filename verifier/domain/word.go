@@ -11,9 +11,7 @@ func aluWide[W width](op asm.ALUOp, dst, src *Scalar) Scalar {
 	n := bitsOf[W]()
 	h := n / 2
 	s := unknown[W]()
-	switch op {
-	case asm.Add, asm.Sub, asm.Mul, asm.And, asm.Or, asm.Xor:
-		// Low halves give low halves, so that they have bounds of their own.
+	if upwards(op) {
 		t := tnumALU(op, dst.Tnum, src.Tnum).Truncate(n)
 		w := boundsALU(op, dst.whole(), src.whole(), t, n)
 		s.Tnum, s.U64, s.S64 = w.t, w.u, w.s
@@ -30,9 +28,10 @@ func aluWide[W width](op asm.ALUOp, dst, src *Scalar) Scalar {
 
 // aluWord returns what the tight rules know of a op b for words of n bits.
 func aluWord(op asm.ALUOp, a, b word, n uint) word {
-	switch op {
-	case asm.Add, asm.Sub, asm.Mul, asm.And, asm.Or, asm.Xor:
+	if upwards(op) {
 		return boundsALU(op, a, b, tnumALU(op, a.t, b.t).Truncate(n), n)
+	}
+	switch op {
 	case asm.LSh, asm.RSh, asm.ArSh:
 		return shiftBy(op, a, shiftCounts(b, n), n)
 	case asm.Div:
@@ -47,7 +46,17 @@ func aluWord(op asm.ALUOp, a, b word, n uint) word {
 	return unknownWord(n)
 }
 
-// tnumALU returns the bits of a op b, for operations that carry upwards only.
+// upwards reports whether each bit of a result of op depends on the bits of the
+// operands from there down only, so that low halves give low halves.
+func upwards(op asm.ALUOp) bool {
+	switch op {
+	case asm.Add, asm.Sub, asm.Mul, asm.And, asm.Or, asm.Xor:
+		return true
+	}
+	return false
+}
+
+// tnumALU returns the bits of a op b, for operations that work upwards.
 func tnumALU(op asm.ALUOp, a, b Tnum) Tnum {
 	switch op {
 	case asm.Add:
