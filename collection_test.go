@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"encoding/binary"
 	"os"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 // testCollection is two programs, of which the first tail-calls the second, with a
 // counter, global data and maps that hold programs and maps.
 func testCollection(t testing.TB) *CollectionSpec {
-	data := []byte{1, 0, 0, 0, 2, 0, 0, 0}
+	data := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 1), 2)
 	entry := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1), asm.LoadMapPtr(asm.R2, "jumps"), asm.Mov.Imm(asm.R3, 1), asm.FnTailCall.Call(),
 		asm.Mov.Imm(asm.R0, 99), asm.Return()}

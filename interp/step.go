@@ -26,7 +26,7 @@ type stepper struct {
 	frames []stepFrame
 	frame  int // the CPU's frame
 	done   int64
-	poll   int64 // when to look at the run's context again
+	poll   int64      // when to look at the run's context again
 	san    *sanitiser // nil: none
 }
 

@@ -344,7 +344,11 @@ func TestRingConcurrent(t *testing.T) {
 	c, err := NewRingConsumer(m)
 	require.NoError(t, err)
 	defer c.Close()
-	const producers, records = 4, 5000
+	const producers = 4
+	records := 5000
+	if testing.Short() {
+		records = 500
+	}
 	for g := range producers {
 		go func() {
 			r := rand.New(rand.NewPCG(uint64(g), 6))
@@ -371,14 +375,13 @@ func TestRingConcurrent(t *testing.T) {
 		}()
 	}
 	var next [producers]uint32
-	timeout := time.After(30 * time.Second)
 	var buf []byte
 	for n := 0; n < producers*records; {
 		rec, ok := c.Next(buf[:0])
 		if !ok {
 			select {
 			case <-c.C():
-			case <-timeout:
+			case <-time.After(30 * time.Second):
 				require.FailNow(t, "no wake-up", "%d records, %v", n, next)
 			}
 			continue
