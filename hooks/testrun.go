@@ -21,8 +21,9 @@ type TestRun struct {
 	// host byte order, or the struct of a custom hook. It may be shorter than that,
 	// and empty. Of __sk_buff only mark, priority, ingress_ifindex, ifindex, cb,
 	// tstamp, wire_len, gso_segs, gso_size and hwtstamp may be set; of xdp_md only
-	// data (how many bytes of Data are metadata), data_end (all of Data, or 0),
-	// ingress_ifindex and rx_queue_index.
+	// data (how many bytes of Data are metadata), data_end (all of Data; 0 says the
+	// same, where Linux puts the packet into fragments), ingress_ifindex and
+	// rx_queue_index.
 	Context []byte
 	// Repeat is how often to run, at least once. As in Linux, each run goes on with
 	// what the one before has left.

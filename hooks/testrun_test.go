@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"syscall"
 	"testing"
 
@@ -140,7 +141,8 @@ func runCases() []runCase {
 		ctx := md(0, c[0], 4, c[1], 8, c[2], 12, c[3], 16, c[4], 20, c[5])
 		add(fmt.Sprint("length with context ", c), hooks.XDP, "r0 = *(u32 *)(r1 + 4)\nr2 = *(u32 *)(r1 + 0)\nr0 -= r2\nexit", ip, ctx)
 	}
-	for _, n := range []int{4, 8, 12, 20, 28, 32} {
+	// With 4 bytes data_end is 0: see TestRun.Context.
+	for _, n := range []int{8, 12, 20, 28, 32} {
 		ctx := append(md(4, 60), make([]byte, 8)...)[:n]
 		add("context of "+itoa(n)+" bytes", hooks.XDP, "r0 = 0\nexit", ip, ctx)
 	}
@@ -165,9 +167,16 @@ var loopbackOnly = sandbpf.WithHost(&hooks.Host{Device: func(i uint32) (hooks.De
 	return hooks.Device{MTU: 65536, HeaderLen: 14}, i == 1
 }})
 
+// byteOrder matches cases whose answer depends on it: a protocol in network byte order,
+// half of a 64-bit number, one byte of a 32-bit number.
+var byteOrder = regexp.MustCompile(` reads protocol| reads (hw)?tstamp with a context| writes( cb)?$`)
+
+func littleEndian() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) == 1 }
+
 const answersFile = "testdata/testrun.json"
 
-// TestRunAsLinux compares test runs with the kernel's recorded answers.
+// TestRunAsLinux compares test runs with the kernel's recorded answers: those of Linux
+// 7.2, where 6.12 and, as far as it was asked, 6.18 say the same.
 func TestRunAsLinux(t *testing.T) {
 	recorded := make(map[string]answer)
 	if *update {
@@ -184,25 +193,17 @@ func TestRunAsLinux(t *testing.T) {
 	}
 	v := newVM(t, loopbackOnly)
 	cases := runCases()
-	checked := 0
 	for _, c := range cases {
-		want, ok := recorded[c.name]
-		if !ok { // only the kernel of the machine knows: see TestRunAsLinuxNow
-			continue
-		}
-		checked++
 		t.Run(c.name, func(t *testing.T) {
-			got := c.run(t, v)
-			if want.Data == "" { // it was not asked for
-				got.Data = ""
+			want, ok := recorded[c.name]
+			require.True(t, ok, "no answer: run go test -update")
+			if !littleEndian() && byteOrder.MatchString(c.name) {
+				t.Skip("the answer is of a little-endian machine")
 			}
-			if want.Ctx == "" {
-				got.Ctx = ""
-			}
-			require.Equal(t, want, got)
+			require.Equal(t, want, c.run(t, v))
 		})
 	}
-	require.Equal(t, len(recorded), checked, "an answer has no case")
+	require.Len(t, recorded, len(cases), "an answer has no case, or two")
 }
 
 // TestRunAsLinuxNow asks the kernel of this machine.
@@ -230,7 +231,7 @@ func (c runCase) run(t *testing.T, v *sandbpf.VM) answer {
 }
 
 func newAnswer(ret uint32, data, ctx []byte) answer {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 { // the answers are of a little-endian machine
+	if !littleEndian() { // the answers are of a little-endian machine
 		ctx = append([]byte(nil), ctx...)
 		for i := 0; i+4 <= len(ctx); i += 4 {
 			binary.LittleEndian.PutUint32(ctx[i:], binary.BigEndian.Uint32(ctx[i:]))
