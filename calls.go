@@ -36,17 +36,13 @@ func checkCalls(p *prog.Program, hook *hooks.Type) error {
 	return nil
 }
 
-// poison is the helper that the loader lets a program call instead of executing
-// an instruction whose CO-RE relocation failed (0xbad2310 in libbpf).
-const poison asm.BuiltinFunc = 195896080
-
 func checkHelper(p *prog.Program, hook *hooks.Type, fn asm.BuiltinFunc) *CallError {
 	if hook.CustomHelper(fn) != nil {
 		return nil
 	}
 	proto, ok := helper.Get(fn)
 	switch {
-	case fn == poison:
+	case fn == prog.FailedRelocation:
 		return nil // an error if it is reached
 	case !ok:
 		return &CallError{Func: fmt.Sprintf("helper#%d", int32(fn)), Err: ErrUnknownHelper}

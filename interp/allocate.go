@@ -1,5 +1,7 @@
 package interp
 
+import "github.com/sandbpf/sandbpf/asm"
+
 // Slots are many, so that a value has one of its own for as long as it is read,
 // and registers are written only where somebody looks at them: at the end of
 // the block, by the instruction that defines what they hold then.
@@ -25,9 +27,9 @@ type allocation struct {
 	*optimiser
 	live   regs
 	end    int32
-	moves  [asmRegisters]value // what is moved into the register at the end, none if negative
-	writes [asmRegisters]int32 // when the register's slot is overwritten
-	saved  [asmRegisters]int16 // the slot that keeps what the register held at the beginning
+	moves  [asm.NumRegisters]value // what is moved into the register at the end, none if negative
+	writes [asm.NumRegisters]int32 // when the register's slot is overwritten
+	saved  [asm.NumRegisters]int16 // the slot that keeps what the register held at the beginning
 	used   [scratch - firstTemp]int32
 }
 

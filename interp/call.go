@@ -34,7 +34,7 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	if m.fp == m.fpMax {
 		return 0, &vm.Fault{Err: vm.ErrCallDepth}
 	}
-	saved := [asmRegisters]uint64(m.slots[:asmRegisters])
+	saved := [asm.NumRegisters]uint64(m.slots[:asm.NumRegisters])
 	savedPC, savedMin := m.pc, m.fpMin
 	copy(m.slots[asm.R1:], args[:])
 

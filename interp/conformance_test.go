@@ -112,8 +112,8 @@ var linuxWins = map[string]string{
 	"callx.data": "Linux refuses calls through a register: unknown opcode 8d",
 }
 
-// littleEndian lists what a vector needs in order to hold on a big-endian
-// machine: these read or write memory in the byte order of the machine.
+// bigEndianDiffers reports whether a vector's result is that of a little-endian
+// machine: it reads or writes memory in the byte order of the machine.
 func bigEndianDiffers(v vector) bool {
 	text := v.sections["asm"]
 	_, hasMem := v.sections["mem"]

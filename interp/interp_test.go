@@ -38,7 +38,7 @@ func parse(t testing.TB, text string) *prog.Program {
 	return program(t, insns)
 }
 
-// bench is a CPU with memory that r1 points to and r2 is the length of.
+// rig is a CPU with memory that r1 points to and r2 is the length of.
 type rig struct {
 	cpu    *vm.CPU
 	memory *mem.Arena
@@ -180,26 +180,26 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestBudgetIsExact runs a loop of ten instructions a round under every budget.
-func TestBudgetIsExact(t *testing.T) {
+// TestBudget runs a loop of six instructions a round, one instruction into the
+// program, under every budget. Both ways of execution stop at the same instruction.
+func TestBudget(t *testing.T) {
 	p := parse(t, "r1 = 0\nl:\nr0 = 0\nr2 = 1\nr3 = 2\nr4 = 3\nr1 += 1\nif r1 != 50 goto l\nexit")
-	for engine, code := range engines(t, p, Env{}) {
-		r := newRig(t)
-		r.cpu.Limit = math.MaxUint64
-		_, _, err := r.run(code, nil)
-		require.NoError(t, err)
-		whole := uint64(1 + 50*6 + 1)
-		require.Equal(t, whole, r.cpu.Done, engine)
-		for limit := range whole {
-			r.cpu.Limit = limit
-			_, _, err := r.run(code, nil)
-			if err == nil { // the budget is looked at when a jump is taken
-				require.GreaterOrEqual(t, limit, whole-8, engine)
-				continue
-			}
-			require.ErrorIs(t, err, vm.ErrBudget)
-			require.Less(t, r.cpu.Done, limit+8, "%s with %d", engine, limit)
+	const round, whole = 6, 1 + 50*6 + 1
+	r := newRig(t)
+	code := engines(t, p, Env{})
+	for limit := range uint64(whole) {
+		r.cpu.Limit = limit
+		want := r.outcome(code["steps"])
+		require.Equal(t, want, r.outcome(code["loop"]), "budget %d", limit)
+		// The last jump is taken a round and the exit before the end.
+		if limit >= whole-round-1-1 {
+			require.Empty(t, want.fault)
+			require.Equal(t, uint64(whole), want.done)
+			continue
 		}
+		require.Contains(t, want.fault, vm.ErrBudget.Error())
+		require.Greater(t, want.done, limit)
+		require.LessOrEqual(t, want.done, limit+1+round)
 	}
 }
 

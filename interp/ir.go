@@ -38,7 +38,7 @@ type value int32
 
 const (
 	noValue  value = -1
-	firstDef value = asmRegisters
+	firstDef value = asm.NumRegisters
 	// Constants count down from here, through the decoder's table.
 	constBase value = -2
 )
@@ -47,7 +47,7 @@ const (
 type regs uint16
 
 const (
-	allRegs  regs = 1<<asmRegisters - 1
+	allRegs  regs = 1<<asm.NumRegisters - 1
 	argRegs  regs = 1<<asm.R1 | 1<<asm.R2 | 1<<asm.R3 | 1<<asm.R4 | 1<<asm.R5
 	resultR0 regs = 1 << asm.R0
 )

@@ -3,6 +3,7 @@ package interp
 import (
 	"unsafe"
 
+	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
@@ -35,13 +36,11 @@ const (
 
 // Slots: the registers, temporaries of the decoder, constants.
 const (
-	firstTemp  = asmRegisters
+	firstTemp  = asm.NumRegisters
 	scratch    = 29 // three slots, for constants that found none of their own
 	firstConst = 32
 	numSlots   = 256
 )
-
-const asmRegisters = 11
 
 // mayGotoLimit is how often may_goto falls through in one frame (BPF_MAX_LOOPS).
 const mayGotoLimit = 8 << 20

@@ -69,14 +69,14 @@ func (m *machine) context(op *operation, info *opInfo, addr uint64) error {
 // atomic does an atomic instruction.
 func (m *machine) atomic() error {
 	ins := m.code.p.Insns[m.slot()]
-	if err := atomicAccess(m.cpu, ins, (*[asmRegisters]uint64)(m.slots[:])); err != nil {
+	if err := atomicAccess(m.cpu, ins, (*[asm.NumRegisters]uint64)(m.slots[:])); err != nil {
 		return m.fault(err)
 	}
 	return nil
 }
 
 // atomicAccess does an atomic instruction on registers.
-func atomicAccess(c *vm.CPU, ins asm.Instruction, r *[asmRegisters]uint64) error {
+func atomicAccess(c *vm.CPU, ins asm.Instruction, r *[asm.NumRegisters]uint64) error {
 	info, err := ins.Info()
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func atomicAccess(c *vm.CPU, ins asm.Instruction, r *[asmRegisters]uint64) error
 }
 
 // update does an atomic read-modify-write at p.
-func update(info *asm.Info, p unsafe.Pointer, src asm.Register, r *[asmRegisters]uint64) {
+func update(info *asm.Info, p unsafe.Pointer, src asm.Register, r *[asm.NumRegisters]uint64) {
 	old := mem.Update(p, info.Size.Bytes(), func(old uint64) uint64 {
 		return isa.Atomic(info.Atomic, info.Wide, old, r[src], r[asm.R0])
 	})

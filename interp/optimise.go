@@ -1,5 +1,7 @@
 package interp
 
+import "github.com/sandbpf/sandbpf/asm"
+
 // def is what is known of a value that an instruction of the block defines.
 type def struct {
 	op     opcode
@@ -14,7 +16,7 @@ type def struct {
 // optimiser works on one block; its slices are reused for the next.
 type optimiser struct {
 	d    *decoder
-	cur  [asmRegisters]value // what each register holds
+	cur  [asm.NumRegisters]value // what each register holds
 	defs []def
 	out  []instr
 

@@ -66,7 +66,7 @@ func (m *machine) begin(frame int) {
 	c := m.cpu
 	c.Prog, c.Maps, c.Call = m.code.p, m.code.env.Maps, m.callback
 	c.PushFrame(frame)
-	clear(m.slots[:asmRegisters])
+	clear(m.slots[:asm.NumRegisters])
 	m.slots[asm.R10] = c.FramePointer(frame)
 	m.pc = 0
 	m.fp = uintptr(frame) * frameSize
@@ -136,7 +136,7 @@ func (m *machine) leave(exit exitCode) error {
 func unsupported(ins asm.Instruction) *vm.Fault {
 	f := &vm.Fault{Err: vm.ErrInstruction}
 	switch {
-	case ins.Kind() == asm.KindCallHelper && ins.Imm == poison:
+	case ins.Kind() == asm.KindCallHelper && ins.Imm == prog.FailedRelocation:
 		f.Detail = "a CO-RE relocation found no match in the target's types"
 	case ins.Kind() == asm.KindCallKfunc:
 		f.Detail = "kernel functions cannot be called"
@@ -145,10 +145,6 @@ func unsupported(ins asm.Instruction) *vm.Fault {
 	}
 	return f
 }
-
-// poison is the helper that loaders let a program call instead of executing an
-// instruction whose CO-RE relocation failed (0xbad2310 in libbpf).
-const poison = 195896080
 
 // last returns the operation that the loop executed last.
 func (m *machine) last() *operation { return m.code.opAt(m.pc - uintptr(opSize)) }

@@ -12,7 +12,7 @@ import (
 )
 
 // Registers are a program's registers, r0 to r10.
-type Registers = [asmRegisters]uint64
+type Registers = [asm.NumRegisters]uint64
 
 // stepper executes one instruction after the other as package isa says, with
 // everything checked every time. It is what the loop is tested against, and

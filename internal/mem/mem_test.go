@@ -143,46 +143,6 @@ func (e evens) Find(addr uintptr) (Region, bool) {
 	return Region{}, false
 }
 
-func TestTable(t *testing.T) {
-	var tab Table
-	_, ok := tab.Find(0)
-	require.False(t, ok)
-	tab.Add(Region{Addr: 1000, Len: 10, Kind: KindStack})
-	tab.Add(Region{Addr: 2000, Len: 0, Kind: KindPacket})
-	top := uintptr(math.MaxUint)
-	tab.Add(Region{Addr: top - 9, Len: 10, Kind: KindRecord})
-	tab.AddFinder(evens{5000})
-	for _, tt := range []struct {
-		addr, start uintptr // start is 0 if there is no region
-	}{
-		{999, 0}, {1000, 1000}, {1009, 1000}, {1010, 0}, {2000, 0}, {0, 0},
-		{top, top - 9}, {top - 9, top - 9}, {top - 10, 0},
-		{4999, 0}, {5000, 5000}, {5009, 5000}, {5010, 0}, {5025, 5020}, {5100, 0},
-	} {
-		r, ok := tab.Find(tt.addr)
-		require.Equal(t, tt.start != 0, ok, tt.addr)
-		require.Equal(t, tt.start, r.Addr, tt.addr)
-	}
-	regions, finders := tab.Len()
-	tab.Add(Region{Addr: 3000, Len: 8, Kind: KindBuffer})
-	tab.AddFinder(evens{7000})
-	require.Zero(t, testing.AllocsPerRun(100, func() {
-		tab.Find(7001)
-		tab.Find(7011)
-	}))
-	tab.Truncate(regions, finders)
-	for _, gone := range []uintptr{3000, 7001} {
-		_, ok = tab.Find(gone)
-		require.False(t, ok)
-	}
-	require.True(t, tab.Remove(1000))
-	require.False(t, tab.Remove(1000))
-	_, ok = tab.Find(1000)
-	require.False(t, ok)
-	_, ok = tab.Find(top)
-	require.True(t, ok)
-}
-
 func TestRegionContains(t *testing.T) {
 	r := Region{Addr: 1000, Len: 10}
 	require.True(t, r.Contains(1000, 10))

@@ -22,6 +22,11 @@ const MaxFrames = 8
 // StackSize is the size in bytes of a frame's stack (MAX_BPF_STACK).
 const StackSize = 512
 
+// FailedRelocation is the helper that loaders let a program call instead of
+// executing an instruction whose CO-RE relocation failed (0xbad2310 in libbpf).
+// It is an error only if it is reached.
+const FailedRelocation = 195896080
+
 // ErrInvalid is what every error about a program's structure is.
 var ErrInvalid = errors.New("invalid program")
 

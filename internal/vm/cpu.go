@@ -44,8 +44,9 @@ type CPU struct {
 	Layout *prog.CtxLayout
 	Event  any // the hook's own state of the event
 
-	// Limit is how many instructions the run may execute, Done how many it has, both
-	// maintained by the engine.
+	// Limit is how many instructions the run may execute, Done how many it has. An
+	// engine looks at the limit when a jump or a call is taken, and counts from the
+	// target's place in the program: a run ends at most the program's length above it.
 	Limit   uint64
 	Done    uint64
 	Context context.Context // nil: cannot be cancelled
