@@ -97,7 +97,8 @@ func WithTrace(w io.Writer) Option {
 }
 
 // WithLimit sets how many instructions a run may execute before it ends in
-// [ErrBudget]. The default is 1<<32.
+// [ErrBudget]. The default is 1<<32. Runs look at it when they jump or call, and may
+// pass it by the length of the program.
 func WithLimit(instructions uint64) Option {
 	return func(c *config) error {
 		if instructions == 0 {

@@ -134,15 +134,6 @@ func TestSlabConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-type evens struct{ base uintptr }
-
-func (e evens) Find(addr uintptr) (Region, bool) {
-	if off := addr - e.base; off < 100 && off/10%2 == 0 {
-		return Region{Addr: addr - off%10, Len: 10, Kind: KindMapValue, Perm: Read}, true
-	}
-	return Region{}, false
-}
-
 func TestRegionContains(t *testing.T) {
 	r := Region{Addr: 1000, Len: 10}
 	require.True(t, r.Contains(1000, 10))
