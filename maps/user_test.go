@@ -233,8 +233,8 @@ func TestIterate(t *testing.T) {
 func TestBatch(t *testing.T) {
 	for _, s := range []Spec{
 		{Type: Array, KeySize: 4, ValueSize: 8, MaxEntries: 10},
-		{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
-		{Type: LRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
+		{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10, Flags: FlagZeroSeed},
+		{Type: LRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10, Flags: FlagZeroSeed},
 		{Type: LPMTrie, KeySize: 8, ValueSize: 8, MaxEntries: 10, Flags: FlagNoPrealloc},
 	} {
 		m := newTestMap(t, s, 1)
@@ -302,9 +302,9 @@ func TestBatch(t *testing.T) {
 		require.ErrorIs(t, m.NextKey(nil, &ks[0]), ErrKeyNotExist)
 	}
 	// A bucket that has more than there is room for.
-	m := newTestMap(t, Spec{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 100}, 1)
+	m := newTestMap(t, Spec{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 100, Flags: FlagZeroSeed}, 1)
 	for i := range uint32(100) {
-		require.NoError(t, m.Put(i, uint64(i)))
+		require.NoError(t, m.Put(i*i*i, uint64(i)))
 	}
 	_, err := m.BatchLookup(new(MapBatchCursor), make([]uint32, 0), make([]uint64, 0), nil)
 	require.NoError(t, err)
