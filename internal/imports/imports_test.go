@@ -34,7 +34,8 @@ var inside = map[string][]string{
 	"internal/vm":     {"asm", "internal/mem", "internal/prog"},
 	"maps":            {"internal/mem"},
 	"internal/helper": {"asm", "internal/mem", "internal/prog", "internal/vm", "maps"},
-	"verifier":        {"asm", "internal/prog", "internal/isa", "internal/helper"},
+	"internal/linux":  {"asm", "internal/prog", "internal/helper"},
+	"verifier":        {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
 	"internal/lower":  {"asm", "internal/prog", "internal/helper", "verifier"},
 	"interp":          {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
 	"jit":             {"asm", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
@@ -47,6 +48,7 @@ var inside = map[string][]string{
 	"cmd/sandbpf": append(slices.Clip(public), "internal/prog"), // types, which the façade does not name
 	"examples":    public,
 
+	"internal/difftest":   {"asm", "internal/prog", "internal/linux", "verifier", "maps"},
 	"internal/kernel":     {}, // an oracle for tests
 	"internal/helper/gen": {},
 	"internal/bench":      {},
