@@ -45,29 +45,29 @@ const (
 	CodeInvariant     Code = "invariant"      // contradiction, where the flags ask to report it
 
 	// Memory.
-	CodeScalarDeref   Code = "scalar-deref"   // a number used as a pointer
-	CodeNullDeref     Code = "null-deref"     // pointer that may be null
-	CodeBadDeref      Code = "bad-deref"      // pointer of a kind that is not dereferenced
-	CodeMapBounds     Code = "map-bounds"     // outside of a map's value or key
-	CodeMemBounds     Code = "mem-bounds"     // outside of other memory of known size
-	CodePacketBounds  Code = "packet-bounds"  // packet bytes that were not compared with data_end
-	CodePacketAccess  Code = "packet-access"  // packets are not for this program type or helper
-	CodeStackBounds   Code = "stack-bounds"   // outside of the frame
-	CodeStackUninit   Code = "stack-uninit"   // stack bytes that were never written, or must not be read
-	CodeStackSpill    Code = "stack-spill"    // a spilled pointer read or overwritten in part
-	CodeStackVarOff   Code = "stack-var-off"  // variable stack offset where it must be constant
-	CodeStackEscape   Code = "stack-escape"   // pointer to a frame that outlives it
-	CodeMisaligned    Code = "misaligned"     // access that is not aligned
-	CodeCtxAccess     Code = "ctx-access"     // field that the context has not, or not so
-	CodeCtxModified   Code = "ctx-modified"   // context pointer that was moved
-	CodeSockAccess    Code = "sock-access"    // field that the socket has not
-	CodeBTFAccess     Code = "btf-access"     // kernel structure: outside, or not to be written
-	CodeReadOnly      Code = "read-only"      // write to memory that is read-only, or read of write-only
-	CodeVarOff        Code = "var-off"        // variable offset where it must be constant
-	CodeSameInsn      Code = "same-insn"      // one instruction, pointers that need different code
-	CodeAtomic        Code = "atomic"         // atomic operation there or of this size
-	CodeSpecialField  Code = "special-field"  // lock, timer, kptr and the like, accessed as bytes
-	CodeArena         Code = "arena"          // arena not there, or not for this
+	CodeScalarDeref  Code = "scalar-deref"  // a number used as a pointer
+	CodeNullDeref    Code = "null-deref"    // pointer that may be null
+	CodeBadDeref     Code = "bad-deref"     // pointer of a kind that is not dereferenced
+	CodeMapBounds    Code = "map-bounds"    // outside of a map's value or key
+	CodeMemBounds    Code = "mem-bounds"    // outside of other memory of known size
+	CodePacketBounds Code = "packet-bounds" // packet bytes that were not compared with data_end
+	CodePacketAccess Code = "packet-access" // packets are not for this program type or helper
+	CodeStackBounds  Code = "stack-bounds"  // outside of the frame
+	CodeStackUninit  Code = "stack-uninit"  // stack bytes that were never written, or must not be read
+	CodeStackSpill   Code = "stack-spill"   // a spilled pointer read or overwritten in part
+	CodeStackVarOff  Code = "stack-var-off" // variable stack offset where it must be constant
+	CodeStackEscape  Code = "stack-escape"  // pointer to a frame that outlives it
+	CodeMisaligned   Code = "misaligned"    // access that is not aligned
+	CodeCtxAccess    Code = "ctx-access"    // field that the context has not, or not so
+	CodeCtxModified  Code = "ctx-modified"  // context pointer that was moved
+	CodeSockAccess   Code = "sock-access"   // field that the socket has not
+	CodeBTFAccess    Code = "btf-access"    // kernel structure: outside, or not to be written
+	CodeReadOnly     Code = "read-only"     // write to memory that is read-only, or read of write-only
+	CodeVarOff       Code = "var-off"       // variable offset where it must be constant
+	CodeSameInsn     Code = "same-insn"     // one instruction, pointers that need different code
+	CodeAtomic       Code = "atomic"        // atomic operation there or of this size
+	CodeSpecialField Code = "special-field" // lock, timer, kptr and the like, accessed as bytes
+	CodeArena        Code = "arena"         // arena not there, or not for this
 
 	// Calls.
 	CodeHelperUnknown Code = "helper-unknown" // no such helper

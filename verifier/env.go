@@ -18,8 +18,8 @@ type Env struct {
 	Privilege Privilege
 
 	// What follows is for programs at hooks of a Go program (prog.Custom).
-	Ctx     *prog.CtxLayout                       // what r1 points to
-	Returns *Range                                // what the program may return; nil: anything
+	Ctx     *prog.CtxLayout                        // what r1 points to
+	Returns *Range                                 // what the program may return; nil: anything
 	Helper  func(fn asm.BuiltinFunc) *helper.Proto // helpers of the hook's own; nil: none
 
 	NumCPU int // get_smp_processor_id is below it; 0: not known
