@@ -51,6 +51,7 @@ var inside = map[string][]string{
 	"internal/difftest":   {"asm", "internal/prog", "internal/linux", "verifier", "maps"},
 	"internal/kernel":     {}, // an oracle for tests
 	"internal/helper/gen": {},
+	"internal/linux/gen":  {},
 	"internal/bench":      {},
 	"internal/imports":    {},
 	"internal/pcapgen":    {},
