@@ -70,7 +70,7 @@ var opsStructs = []string{"tcp_congestion_ops", "bpf_dummy_ops"}
 // tracedPrefixes choose the functions that programs like to trace, by how their names begin.
 var tracedPrefixes = strings.Fields(`vfs_ tcp_ udp_ inet_ ip_ ip6_ icmp_ security_ do_ ksys_ __x64_sys_ sock_
 	skb_ kfree_skb consume_skb netif_ __netif_ napi_ dev_queue __dev_queue xdp_ nf_ file_ filp_ folio_ blk_ ext4_ mutex_
-	kmem_cache_ try_to_wake_up wake_up_ rcu_ cgroup_ exit_`)
+	kmem_cache_ try_to_wake_up wake_up_ rcu_ cgroup_ exit_ d_path dentry_`)
 
 // prune returns what the tables keep of the kernel's BTF.
 func prune(raw *rawBTF) []byte {
