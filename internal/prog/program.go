@@ -71,7 +71,8 @@ type Program struct {
 	Maps    []Map
 	Kfuncs  []Kfunc
 	Externs []Extern
-	Lines   []Line // by Slot
+	Lines   []Line     // by Slot
+	Types   []*BTFType // structs of the program's own types, as bpf_obj_new means them by ID
 }
 
 // GPL reports whether the program's licence lets it use GPL-only helpers.
