@@ -141,7 +141,7 @@ func (b *programBuilder) addInfo(in *ebpfasm.Instruction) {
 	if fn == nil || in.Symbol() == "" {
 		return
 	}
-	b.out.Funcs[in.Symbol()] = &sandbpf.FuncInfo{Linkage: prog.Linkage(fn.Linkage), Proto: b.c.types.proto(fn)}
+	b.out.Funcs[in.Symbol()] = &sandbpf.FuncInfo{Linkage: prog.Linkage(fn.Linkage), Proto: b.c.types.Proto(fn)}
 	for _, tag := range fn.Tags {
 		if name, ok := strings.CutPrefix(tag, "exception_callback:"); ok && b.slot == 0 {
 			b.throws = name
@@ -195,7 +195,7 @@ func (b *programBuilder) kfunc(in *ebpfasm.Instruction, name string) error {
 	_, weak := externOf(in)
 	k := &prog.Kfunc{Name: name, Weak: weak}
 	if fn != nil {
-		k.Proto = b.c.types.proto(fn)
+		k.Proto = b.c.types.Proto(fn)
 	}
 	b.out.Kfuncs[name] = k
 	return nil
@@ -211,7 +211,7 @@ func (b *programBuilder) ksym(ins asm.Instruction, name string, weak bool) (asm.
 	if given || weak && !isFunc {
 		return asm.LoadImm(ins.Dst, int64(addr)).WithSymbol(ins.Symbol()), nil
 	}
-	b.out.Ksyms[name] = &prog.Extern{Name: name, Type: b.c.types.convert(t), Weak: weak}
+	b.out.Ksyms[name] = &prog.Extern{Name: name, Type: b.c.types.Convert(t), Weak: weak}
 	ins.Src, ins.Imm = asm.PseudoBTFID, 0
 	return ins, nil
 }
