@@ -27,6 +27,7 @@ var (
 
 const (
 	verifyRuns  = 5 // of which the fastest counts
+	liveRuns    = 3 // the same of the kernel's
 	verifyLimit = 20 * time.Second
 )
 
@@ -207,9 +208,15 @@ func askAgain(t *testing.T, c *Case) *Case {
 	if c.Stage == "before" {
 		return c
 	}
-	again, err := askKernel(c)
-	require.NoError(t, err, c.ID)
-	return again
+	var best *Case
+	for range liveRuns {
+		again, err := askKernel(c)
+		require.NoError(t, err, c.ID)
+		if best == nil || again.Stats.Micros < best.Stats.Micros {
+			best = again
+		}
+	}
+	return best
 }
 
 func exists(name string) bool {

@@ -35,6 +35,13 @@ func askKernelAt(c *Case, logLevel uint32) (*Case, error) {
 		Flags: c.Flags, AttachBTF: c.AttachBTF, RawMapFDs: c.BadMapFDs, BTF: c.BTF, LogLevel: logLevel,
 	}
 	var err error
+	if name := c.attachFunc(); name != "" {
+		id, err := kernelFuncID(name)
+		if err != nil {
+			return nil, err
+		}
+		p.AttachBTF = uint32(id)
+	}
 	if p.Insns, err = withKfuncIDs(c); err != nil {
 		return nil, err
 	}
@@ -42,6 +49,9 @@ func askKernelAt(c *Case, logLevel uint32) (*Case, error) {
 		m, err := liveMaps.get(&c.Maps[i])
 		if err != nil {
 			return nil, fmt.Errorf("map %d: %w", i, err)
+		}
+		if m.Type() == ebpf.ProgramArray {
+			defer m.Close()
 		}
 		p.Maps = append(p.Maps, m)
 	}
@@ -94,18 +104,18 @@ func lastMessage(log string) string {
 	return strings.TrimSpace(last)
 }
 
-// withKfuncIDs puts the running kernel's ids in place of the numbers of Case.Kfuncs.
+// withKfuncIDs puts the running kernel's ids in place of the case's.
 func withKfuncIDs(c *Case) ([]byte, error) {
 	insns := slices.Clone(c.Insns)
 	for slot := 0; slot < c.Slots(); slot++ {
 		at := insns[slot*asm.SlotSize:]
 		ins := decodeSlot(at)
 		slot += ins.Slots() - 1
-		name := c.Kfuncs[ins.ImmLo()]
+		name := c.kfuncName(ins.ImmLo())
 		if ins.Kind() != asm.KindCallKfunc || name == "" {
 			continue
 		}
-		id, err := kfuncID(name)
+		id, err := kernelFuncID(name)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +126,7 @@ func withKfuncIDs(c *Case) ([]byte, error) {
 
 var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
 
-func kfuncID(name string) (btf.TypeID, error) {
+func kernelFuncID(name string) (btf.TypeID, error) {
 	spec, err := kernelTypes()
 	if err != nil {
 		return 0, err
@@ -129,7 +139,7 @@ func kfuncID(name string) (btf.TypeID, error) {
 }
 
 // liveMaps are maps of the kernel by what they were made of. Programs are only loaded, so
-// that they never change.
+// that they never change; except program arrays, which belong to the first program's type.
 var liveMaps = mapCache{maps: make(map[string]*ebpf.Map)}
 
 type mapCache struct {
@@ -148,7 +158,7 @@ func (c *mapCache) get(m *Map) (*ebpf.Map, error) {
 		return live, nil
 	}
 	live, err := newLiveMap(m)
-	if err == nil {
+	if err == nil && live.Type() != ebpf.ProgramArray {
 		c.maps[string(key)] = live
 	}
 	return live, err

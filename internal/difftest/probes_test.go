@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sandbpf/sandbpf/internal/kernel"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/maps"
 	"github.com/sandbpf/sandbpf/verifier"
@@ -206,6 +207,23 @@ func lines(slots ...uint32) func(c *Case) {
 	}
 }
 
+// cases converts all programs, and those that were loaded without CAP_PERFMON too once more.
+func (p *probes) cases(t *testing.T) []*Case {
+	var list []*Case
+	for _, one := range p.Programs {
+		c := one.toCase(t, p.MapOrder)
+		c.ID = "probe " + one.Name
+		list = append(list, c)
+		if less := one.NoPerfmon; less != nil {
+			again := *c
+			again.ID, again.Privilege = "probe without perfmon "+one.Name, verifier.CapBPF
+			again.Verdict, again.Errno, again.Reason = less.Verdict, less.Errno, less.Reason
+			list = append(list, &again)
+		}
+	}
+	return list
+}
+
 // TestProbes has every program of the recording get Linux's verdict, with all
 // capabilities and without CAP_PERFMON.
 func TestProbes(t *testing.T) {
@@ -215,15 +233,8 @@ func TestProbes(t *testing.T) {
 	}
 	allowed := parity(t)
 	var rows []*row
-	for _, p := range recorded.Programs {
-		c := p.toCase(t, recorded.MapOrder)
-		c.ID = "probe " + p.Name
+	for _, c := range recorded.cases(t) {
 		rows = append(rows, newRow(c, c.Verify(1, verifyLimit)))
-		if p.NoPerfmon != nil {
-			c.ID, c.Privilege = "probe without perfmon "+p.Name, verifier.CapBPF
-			c.Verdict, c.Errno, c.Reason = p.NoPerfmon.Verdict, p.NoPerfmon.Errno, p.NoPerfmon.Reason
-			rows = append(rows, newRow(c, c.Verify(1, verifyLimit)))
-		}
 	}
 	s := summarise(rows)
 	t.Logf("%d programs\n%s\n%s", len(rows), s, s.details())
@@ -234,4 +245,23 @@ func TestProbes(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, float64(s.sameReason), 0.9*float64(s.reasons))
+}
+
+// TestProbesAgainstKernel makes sure that the programs, as converted here, are those that
+// were recorded.
+func TestProbesAgainstKernel(t *testing.T) {
+	recorded := readProbes(t)
+	if recorded == nil {
+		t.Skip("no recorded probes beside the module")
+	}
+	if err := kernel.Available(); err != nil {
+		t.Skip(err)
+	}
+	for _, c := range recorded.cases(t) {
+		t.Run(c.ID, func(t *testing.T) {
+			live, err := askKernel(c)
+			require.NoError(t, err)
+			require.Equal(t, c.Verdict, live.Verdict, "recorded %q, now %q", c.Reason, live.Reason)
+		})
+	}
 }

@@ -60,15 +60,6 @@ func (c *Case) Subject() (*Subject, error) {
 	return s, nil
 }
 
-// target is the name of what the program attaches to, of attach_btf_id.
-func (c *Case) target() string {
-	if name, ok := linux.TracepointID(c.AttachBTF); ok {
-		return name
-	}
-	name, _ := linux.IterID(c.AttachBTF)
-	return name
-}
-
 // instructions decodes what it can: the second slot of a 64-bit immediate load stays an
 // instruction of its own if there is more in it than a number.
 func (c *Case) instructions(p *prog.Program) []asm.Instruction {
@@ -123,10 +114,7 @@ func (c *Case) resolve(ins *asm.Instruction, slot int, p *prog.Program) {
 // resolveKfunc enters the kernel function in the program's table. One that does not exist
 // is out of the table; that with id 0 stands for a weak one that was not found.
 func (c *Case) resolveKfunc(ins *asm.Instruction, p *prog.Program) {
-	k := prog.Kfunc{Name: c.Kfuncs[ins.ImmLo()]}
-	if fn, ok := linux.KfuncByID(uint32(ins.ImmLo())); k.Name == "" && ok {
-		k.Name = fn.Name
-	}
+	k := prog.Kfunc{Name: c.kfuncName(ins.ImmLo())}
 	if fn, ok := linux.KfuncByName(k.Name); ok {
 		k.Proto = fn.Proto
 	}
