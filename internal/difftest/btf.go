@@ -68,6 +68,21 @@ func (t *types) byID(id uint32) (btf.Type, error) {
 	return t.spec.TypeByID(btf.TypeID(id))
 }
 
+// lookup returns a type by its id, nil if there is none. It is nil itself if there is no
+// BTF.
+func (t *types) lookup() func(id uint32) *prog.BTFType {
+	if t.spec == nil {
+		return nil
+	}
+	return func(id uint32) *prog.BTFType {
+		typ, err := t.byID(id)
+		if err != nil {
+			return nil
+		}
+		return t.conv.Convert(typ)
+	}
+}
+
 // refusal is what Linux says of wrong func_info or line_info.
 func refusal(insn int, format string, args ...any) *verifier.Error {
 	const einval = 22

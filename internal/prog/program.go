@@ -72,6 +72,10 @@ type Program struct {
 	Kfuncs  []Kfunc
 	Externs []Extern
 	Lines   []Line // by Slot
+
+	// Types returns a type by its id in the program's BTF, nil if there is none. It is
+	// nil itself if the program has no BTF. What bpf_obj_new makes is named by such an id.
+	Types func(id uint32) *BTFType
 }
 
 // GPL reports whether the program's licence lets it use GPL-only helpers.
