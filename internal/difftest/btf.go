@@ -68,19 +68,18 @@ func (t *types) byID(id uint32) (btf.Type, error) {
 	return t.spec.TypeByID(btf.TypeID(id))
 }
 
-// lookup returns a type by its id, nil if there is none. It is nil itself if there is no
-// BTF.
-func (t *types) lookup() func(id uint32) *prog.BTFType {
+// structs returns all structs.
+func (t *types) structs() []*prog.BTFType {
 	if t.spec == nil {
 		return nil
 	}
-	return func(id uint32) *prog.BTFType {
-		typ, err := t.byID(id)
-		if err != nil {
-			return nil
+	var list []*prog.BTFType
+	for typ := range t.spec.All() {
+		if _, ok := typ.(*btf.Struct); ok {
+			list = append(list, t.conv.Convert(typ))
 		}
-		return t.conv.Convert(typ)
 	}
+	return list
 }
 
 // refusal is what Linux says of wrong func_info or line_info.

@@ -52,7 +52,7 @@ func (c *Case) Subject() (*Subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("case %s: BTF of the program: %w", c.ID, err)
 	}
-	s.Prog.Types = types.lookup()
+	s.Prog.Types = types.structs()
 	if err := s.addMaps(c); err != nil {
 		return nil, fmt.Errorf("case %s: %w", c.ID, err)
 	}

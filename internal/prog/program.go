@@ -71,11 +71,8 @@ type Program struct {
 	Maps    []Map
 	Kfuncs  []Kfunc
 	Externs []Extern
-	Lines   []Line // by Slot
-
-	// Types returns a type by its id in the program's BTF, nil if there is none. It is
-	// nil itself if the program has no BTF. What bpf_obj_new makes is named by such an id.
-	Types func(id uint32) *BTFType
+	Lines   []Line     // by Slot
+	Types   []*BTFType // structs of the program's own types, as bpf_obj_new means them by ID
 }
 
 // GPL reports whether the program's licence lets it use GPL-only helpers.
