@@ -81,6 +81,7 @@ func (c *converter) program(name string, p *ebpf.ProgramSpec, externs map[string
 		Name: name, Type: typ, AttachType: prog.AttachType(p.AttachType), AttachTo: p.AttachTo,
 		Section: p.SectionName, License: p.License, Sleepable: p.Flags&flagSleepable != 0,
 		Funcs: make(map[string]*sandbpf.FuncInfo), Kfuncs: make(map[string]*prog.Kfunc), Ksyms: make(map[string]*prog.Extern),
+		MapTypes: c.out.MapTypes,
 	}}
 	fixups, err := c.fixups(p.Instructions)
 	if err != nil {
@@ -198,7 +199,24 @@ func (b *programBuilder) kfunc(in *ebpfasm.Instruction, name string) error {
 		k.Proto = b.c.types.Proto(fn)
 	}
 	b.out.Kfuncs[name] = k
+	if name == "bpf_obj_new_impl" || name == "bpf_percpu_obj_new_impl" {
+		b.out.Types = b.c.structs()
+	}
 	return nil
+}
+
+// structs returns all structs of the object's own types.
+func (c *converter) structs() []*prog.BTFType {
+	var list []*prog.BTFType
+	if c.cs.Types == nil {
+		return nil
+	}
+	for t := range c.cs.Types.All() {
+		if _, ok := t.(*btf.Struct); ok {
+			list = append(list, c.types.Convert(t))
+		}
+	}
+	return list
 }
 
 // ksym makes the address of a kernel symbol a number where it can be: the user gave
