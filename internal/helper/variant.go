@@ -69,3 +69,12 @@ func VariantNames() []string {
 	}
 	return names
 }
+
+// Sort returns the program type, attach type and target that the variant is of.
+func (v Variant) Sort() (t prog.Type, attach prog.AttachType, target string) {
+	if int(v) >= len(variants) {
+		return prog.Unspec, 0, ""
+	}
+	s := &variants[v]
+	return s.typ, s.attach, s.target
+}

@@ -1,6 +1,11 @@
 package linux
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+
 	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
@@ -34,10 +39,56 @@ type Kfunc struct {
 	Proto   *prog.BTFType // BTFFuncProto; names of parameters matter (suffixes __sz, __k, ...)
 	Flags   KfuncFlags
 	Allowed helper.Variants // who may call it
+
+	recorded uint32 // ID in the build that recorded verdicts
 }
 
-// KfuncByName returns a kfunc by its name.
-func KfuncByName(name string) (*Kfunc, bool) { return nil, false }
+// protos sets the prototypes of kfuncs, which are in the types.
+var protos = sync.OnceFunc(func() {
+	for i := range kfuncs {
+		kfuncs[i].Proto = Func(kfuncs[i].Name)
+	}
+})
+
+// KfuncByName returns a kfunc by its name. It is shared and must not be changed.
+func KfuncByName(name string) (*Kfunc, bool) {
+	i, ok := slices.BinarySearchFunc(kfuncs[:], name, func(k Kfunc, name string) int { return strings.Compare(k.Name, name) })
+	if !ok {
+		return nil, false
+	}
+	protos()
+	return &kfuncs[i], true
+}
 
 // KfuncByID returns a kfunc by the id of its function in the kernel's BTF.
-func KfuncByID(id uint32) (*Kfunc, bool) { return nil, false }
+func KfuncByID(id uint32) (*Kfunc, bool) {
+	for i := range kfuncs { // in no order of ids
+		if kfuncs[i].ID == id {
+			protos()
+			return &kfuncs[i], true
+		}
+	}
+	return nil, false
+}
+
+// Kfuncs returns all kfuncs, by name. They must not be changed.
+func Kfuncs() []Kfunc {
+	protos()
+	return kfuncs[:]
+}
+
+// FromRecorded returns the id that a function has here which had id in the build of Linux
+// 6.18 that recorded verdicts for tests: programs and attach_btf_id in them have its ids.
+// Both builds number functions by name, so that an id between two kfuncs that are as far
+// from here as each other is as far too. It is false for others.
+func FromRecorded(id uint32) (here uint32, ok bool) {
+	i, exact := slices.BinarySearchFunc(kfuncs[:], id, func(k Kfunc, id uint32) int { return cmp.Compare(k.recorded, id) })
+	if exact {
+		return kfuncs[i].ID, true
+	}
+	if i == 0 || i == len(kfuncs) {
+		return 0, false
+	}
+	before, after := &kfuncs[i-1], &kfuncs[i]
+	return id + before.ID - before.recorded, before.ID-before.recorded == after.ID-after.recorded
+}
