@@ -19,9 +19,27 @@ const maxMaps = 64
 // is checked against the opcode table and the structure by [prog.Program.Check].
 // The error is a [*prog.Error].
 func link(spec *ProgramSpec, named map[string]*maps.Map) (*prog.Program, error) {
+	p, err := linkUnchecked(spec, func(name string) mapRef {
+		if m := named[name]; m != nil {
+			return m
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// linkUnchecked is link but for the structure, which the verifier checks by itself. It
+// asks named for maps.
+func linkUnchecked(spec *ProgramSpec, named func(name string) mapRef) (*prog.Program, error) {
 	l := &linker{spec: spec, named: named, index: make(map[ref]int), p: &prog.Program{
 		Name: spec.Name, Type: spec.Type, Attach: spec.AttachType, Target: spec.AttachTo,
-		License: spec.License, Sleep: spec.Sleepable, Lines: slices.Clone(spec.Lines),
+		License: spec.License, Sleep: spec.Sleepable, Lines: slices.Clone(spec.Lines), Types: spec.Types,
 	}}
 	slices.SortStableFunc(l.p.Lines, func(a, b Line) int { return cmp.Compare(a.Slot, b.Slot) })
 	if len(spec.Instructions) > prog.MaxSlots {
@@ -31,16 +49,21 @@ func link(spec *ProgramSpec, named map[string]*maps.Map) (*prog.Program, error) 
 		return nil, err
 	}
 	l.findFuncs()
-	if err := l.p.Check(); err != nil {
-		return nil, err
-	}
 	return l.p, nil
+}
+
+// mapRef is what linking has to know of a map.
+type mapRef interface {
+	prog.Map
+	Type() maps.Type
+	MaxEntries() uint32
+	ValueSize() uint32
 }
 
 // linker is the state of link. References to the same thing share an index.
 type linker struct {
 	spec  *ProgramSpec
-	named map[string]*maps.Map
+	named func(name string) mapRef // nil: there is no such map
 	p     *prog.Program
 	index map[ref]int
 }
@@ -135,7 +158,7 @@ func (l *linker) resolveMap(ins *asm.Instruction, name string, slot int) error {
 	if name == "" {
 		return l.p.Errorf(slot, "map by number %d, and not by name", ins.ImmLo())
 	}
-	m := l.named[name]
+	m := l.named(name)
 	if m == nil {
 		return l.p.Errorf(slot, "map %q is not in the collection", name)
 	}

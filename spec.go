@@ -36,6 +36,9 @@ type ProgramSpec struct {
 	Funcs  map[string]*FuncInfo    // what is known of functions, by symbol
 	Kfuncs map[string]*prog.Kfunc  // declarations of the kernel functions it calls
 	Ksyms  map[string]*prog.Extern // declarations of the kernel variables it refers to
+
+	MapTypes map[string]*MapTypes // of the maps that it refers to, by name, where known
+	Types    []*prog.BTFType      // structs that it makes by bpf_obj_new, by their ID
 }
 
 // FuncInfo is what an object file says of a function beyond its instructions.

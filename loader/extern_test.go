@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/btftype"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
@@ -119,7 +120,7 @@ func TestEncodeKconfig(t *testing.T) {
 		{&btf.Typedef{Name: "u8", Type: &btf.Const{Type: integer(1, btf.Unsigned)}}, 9, []byte{9}},
 		{&btf.Struct{Size: 4}, 1, nil},
 	} {
-		dst := make([]byte, sizeOf(c.typ))
+		dst := make([]byte, btftype.Size(c.typ))
 		err := encodeKconfig(c.typ, c.in, dst)
 		if c.want == nil {
 			require.Error(t, err, "%v into %v", c.in, c.typ)

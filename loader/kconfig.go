@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/sandbpf/sandbpf"
+	"github.com/sandbpf/sandbpf/internal/btftype"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -57,9 +58,9 @@ func (c *converter) kconfig() error {
 	data := make([]byte, ds.Size)
 	for _, member := range ds.Vars {
 		v, ok := member.Type.(*btf.Var)
-		size := sizeOf(member.Type)
+		size := btftype.Size(member.Type)
 		if ok {
-			size = sizeOf(v.Type)
+			size = btftype.Size(v.Type)
 		}
 		if !ok || uint64(member.Offset)+uint64(size) > uint64(len(data)) {
 			return invalid("section", kconfigSection, "variable %s is not within its %d bytes", member.Type.TypeName(), len(data))
@@ -69,11 +70,11 @@ func (c *converter) kconfig() error {
 			return err
 		}
 		c.out.Variables[v.Name] = &sandbpf.VariableSpec{Name: v.Name, Map: kconfigSection, Off: member.Offset, Size: size,
-			Type: c.types.convert(v.Type), ReadOnly: true, Value: value}
+			Type: c.types.Convert(v.Type), ReadOnly: true, Value: value}
 	}
 	c.out.Maps[kconfigSection] = &maps.Spec{Name: kconfigSection, Type: maps.Array, KeySize: 4, ValueSize: ds.Size, MaxEntries: 1,
 		Flags: maps.FlagRdonlyProg | maps.FlagMmapable, Contents: []maps.KV{{Key: uint32(0), Value: data}}, Freeze: true}
-	c.out.MapTypes[kconfigSection] = &sandbpf.MapTypes{Value: c.types.convert(ds)}
+	c.out.MapTypes[kconfigSection] = &sandbpf.MapTypes{Value: c.types.Convert(ds)}
 	return nil
 }
 
@@ -118,8 +119,8 @@ func encodeKconfig(t btf.Type, given any, dst []byte) error {
 	text, isText := given.(string)
 	switch t := btf.UnderlyingType(t).(type) {
 	case *btf.Array:
-		if !isText || sizeOf(t.Type) != 1 || len(dst) == 0 {
-			return fmt.Errorf("%T for an array of %d elements of %d bytes", given, t.Nelems, sizeOf(t.Type))
+		if !isText || btftype.Size(t.Type) != 1 || len(dst) == 0 {
+			return fmt.Errorf("%T for an array of %d elements of %d bytes", given, t.Nelems, btftype.Size(t.Type))
 		}
 		if unquoted, ok := strings.CutPrefix(text, `"`); ok {
 			if text, ok = strings.CutSuffix(unquoted, `"`); !ok {

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/sandbpf/sandbpf"
+	"github.com/sandbpf/sandbpf/internal/btftype"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/maps"
 )
@@ -195,13 +196,13 @@ type converter struct {
 	cs    *ebpf.CollectionSpec
 	ext   *externs
 	opts  *options
-	types *typeConverter
+	types *btftype.Converter
 	out   *sandbpf.CollectionSpec
 	core  []*btf.Spec // targets of CO-RE relocations, nil: none asked for
 }
 
 func convert(cs *ebpf.CollectionSpec, ext *externs, opts *options) (*sandbpf.CollectionSpec, error) {
-	c := &converter{cs: cs, ext: ext, opts: opts, types: newTypeConverter(cs.Types), out: &sandbpf.CollectionSpec{
+	c := &converter{cs: cs, ext: ext, opts: opts, types: btftype.New(cs.Types), out: &sandbpf.CollectionSpec{
 		Programs:  make(map[string]*sandbpf.ProgramSpec),
 		Maps:      make(map[string]*maps.Spec),
 		MapTypes:  make(map[string]*sandbpf.MapTypes),

@@ -352,7 +352,7 @@ func TestFromCollectionSpecErrors(t *testing.T) {
 
 // TestExceptionCallback has a function that nothing calls named by a tag of the entry.
 func TestExceptionCallback(t *testing.T) {
-	proto := &btf.FuncProto{Return: u32}
+	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4}}
 	entry := &btf.Func{Name: "p", Type: proto, Tags: []string{"exception_callback:cb"}}
 	cb := &btf.Func{Name: "cb", Type: proto, Linkage: btf.GlobalFunc}
 	insns := ebpfasm.Instructions{btf.WithFuncMetadata(ebpfasm.Return().WithSymbol("p"), entry)}

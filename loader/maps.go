@@ -54,7 +54,7 @@ func (c *converter) mapSpec(name string, m *ebpf.MapSpec) (*maps.Spec, *sandbpf.
 		out.Flags |= maps.FlagMmapable // as libbpf does, so that variables can be read and set while programs run
 		out.Freeze = strings.HasPrefix(name, ".rodata")
 	}
-	types := &sandbpf.MapTypes{Key: c.types.convert(m.Key), Value: c.types.convert(m.Value)}
+	types := &sandbpf.MapTypes{Key: c.types.Convert(m.Key), Value: c.types.Convert(m.Value)}
 	if m.InnerMap != nil {
 		if m.InnerMap.InnerMap != nil {
 			return nil, nil, unsupported("map", name, "the inner map is itself a map of maps")
@@ -117,7 +117,7 @@ func (c *converter) variables() error {
 			ReadOnly: v.Constant(), Value: data[v.Offset:end:end]}
 		copy(out.Value, v.Value)
 		if v.Type != nil {
-			out.Type = c.types.convert(v.Type.Type)
+			out.Type = c.types.Convert(v.Type.Type)
 			for _, tag := range v.Type.Tags {
 				c.note("variable %s: declaration tag %q is ignored", name, tag)
 			}

@@ -81,6 +81,7 @@ func (c *converter) program(name string, p *ebpf.ProgramSpec, externs map[string
 		Name: name, Type: typ, AttachType: prog.AttachType(p.AttachType), AttachTo: p.AttachTo,
 		Section: p.SectionName, License: p.License, Sleepable: p.Flags&flagSleepable != 0,
 		Funcs: make(map[string]*sandbpf.FuncInfo), Kfuncs: make(map[string]*prog.Kfunc), Ksyms: make(map[string]*prog.Extern),
+		MapTypes: c.out.MapTypes,
 	}}
 	fixups, err := c.fixups(p.Instructions)
 	if err != nil {
@@ -141,7 +142,7 @@ func (b *programBuilder) addInfo(in *ebpfasm.Instruction) {
 	if fn == nil || in.Symbol() == "" {
 		return
 	}
-	b.out.Funcs[in.Symbol()] = &sandbpf.FuncInfo{Linkage: prog.Linkage(fn.Linkage), Proto: b.c.types.proto(fn)}
+	b.out.Funcs[in.Symbol()] = &sandbpf.FuncInfo{Linkage: prog.Linkage(fn.Linkage), Proto: b.c.types.Proto(fn)}
 	for _, tag := range fn.Tags {
 		if name, ok := strings.CutPrefix(tag, "exception_callback:"); ok && b.slot == 0 {
 			b.throws = name
@@ -195,10 +196,27 @@ func (b *programBuilder) kfunc(in *ebpfasm.Instruction, name string) error {
 	_, weak := externOf(in)
 	k := &prog.Kfunc{Name: name, Weak: weak}
 	if fn != nil {
-		k.Proto = b.c.types.proto(fn)
+		k.Proto = b.c.types.Proto(fn)
 	}
 	b.out.Kfuncs[name] = k
+	if name == "bpf_obj_new_impl" || name == "bpf_percpu_obj_new_impl" {
+		b.out.Types = b.c.structs()
+	}
 	return nil
+}
+
+// structs returns all structs of the object's own types.
+func (c *converter) structs() []*prog.BTFType {
+	var list []*prog.BTFType
+	if c.cs.Types == nil {
+		return nil
+	}
+	for t := range c.cs.Types.All() {
+		if _, ok := t.(*btf.Struct); ok {
+			list = append(list, c.types.Convert(t))
+		}
+	}
+	return list
 }
 
 // ksym makes the address of a kernel symbol a number where it can be: the user gave
@@ -211,7 +229,7 @@ func (b *programBuilder) ksym(ins asm.Instruction, name string, weak bool) (asm.
 	if given || weak && !isFunc {
 		return asm.LoadImm(ins.Dst, int64(addr)).WithSymbol(ins.Symbol()), nil
 	}
-	b.out.Ksyms[name] = &prog.Extern{Name: name, Type: b.c.types.convert(t), Weak: weak}
+	b.out.Ksyms[name] = &prog.Extern{Name: name, Type: b.c.types.Convert(t), Weak: weak}
 	ins.Src, ins.Imm = asm.PseudoBTFID, 0
 	return ins, nil
 }

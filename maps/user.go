@@ -255,6 +255,9 @@ func (m *Map) Freeze() error {
 	return nil
 }
 
+// Frozen reports whether the user side cannot change the map any more.
+func (m *Map) Frozen() bool { return m.frozen.Load() }
+
 // Memory returns the values of an Array made with FlagMmapable, each rounded up
 // to 8 bytes, as they lie: what mmap of the map gives. It is only good until
 // the map is freed; touching it later faults. A frozen map gives EPERM.

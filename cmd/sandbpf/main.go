@@ -26,7 +26,7 @@ const (
 )
 
 // commands in the order in which help lists them.
-var commands = []*command{runCommand, inspectCommand, disasmCommand, asmCommand, pluginCommand}
+var commands = []*command{runCommand, inspectCommand, verifyCommand, disasmCommand, asmCommand, pluginCommand}
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

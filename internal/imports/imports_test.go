@@ -26,29 +26,30 @@ const (
 // the façade, and a path stands for the folders below it too. Tests may import what
 // they like. A room that is not here yet has its place already.
 var inside = map[string][]string{
-	"asm":             {},
-	"asm/cbpf":        {"asm"},
-	"internal/mem":    {},
-	"internal/isa":    {"asm"},
-	"internal/prog":   {"asm"},
-	"internal/vm":     {"asm", "internal/mem", "internal/prog"},
-	"maps":            {"internal/mem"},
-	"internal/helper": {"asm", "internal/mem", "internal/prog", "internal/vm", "maps"},
-	"internal/linux":  {"asm", "internal/prog", "internal/helper"},
-	"verifier":        {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
-	"internal/lower":  {"asm", "internal/prog", "internal/helper", "verifier"},
-	"interp":          {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
-	"jit":             {"asm", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
-	"jit/amd64":       {},
-	"hooks":           {"asm", "internal/helper", "internal/mem", "internal/prog", "internal/vm"},
+	"asm":              {},
+	"asm/cbpf":         {"asm"},
+	"internal/mem":     {},
+	"internal/isa":     {"asm"},
+	"internal/prog":    {"asm"},
+	"internal/btftype": {"internal/prog"},
+	"internal/vm":      {"asm", "internal/mem", "internal/prog"},
+	"maps":             {"internal/mem"},
+	"internal/helper":  {"asm", "internal/mem", "internal/prog", "internal/vm", "maps"},
+	"internal/linux":   {"asm", "internal/prog", "internal/helper"},
+	"verifier":         {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
+	"internal/lower":   {"asm", "internal/prog", "internal/helper", "verifier"},
+	"interp":           {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
+	"jit":              {"asm", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
+	"jit/amd64":        {},
+	"hooks":            {"asm", "internal/helper", "internal/mem", "internal/prog", "internal/vm"},
 	".": {"asm", "internal/isa", "internal/prog", "internal/mem", "internal/vm", "maps", "internal/helper",
 		"verifier", "internal/lower", "interp", "jit", "hooks"},
-	"loader":      {".", "asm", "internal/prog", "maps"},
+	"loader":      {".", "asm", "internal/btftype", "internal/prog", "maps"},
 	"bpftest":     {".", "hooks", "loader", "maps"},
 	"cmd/sandbpf": append(slices.Clip(public), "internal/prog"), // types, which the façade does not name
 	"examples":    public,
 
-	"internal/difftest":   {"asm", "internal/prog", "internal/linux", "verifier", "maps"},
+	"internal/difftest":   {"asm", "internal/btftype", "internal/prog", "internal/linux", "verifier", "maps"},
 	"internal/kernel":     {}, // an oracle for tests
 	"internal/helper/gen": {},
 	"internal/linux/gen":  {"internal/helper"},
@@ -65,7 +66,7 @@ var public = []string{".", "asm", "maps", "hooks", "loader", "bpftest", "verifie
 // outside says where modules of others may be imported, tests aside. What has no
 // entry is for tests only.
 var outside = map[string][]string{
-	"github.com/cilium/ebpf":       {"loader", "internal/kernel"},
+	"github.com/cilium/ebpf":       {"loader", "internal/kernel", "internal/btftype", "internal/difftest"},
 	"golang.org/x/sys":             {"internal/mem", "internal/kernel"},
 	"github.com/gopacket/gopacket": {"cmd/sandbpf", "examples"},
 	"golang.org/x/net":             {"cmd/sandbpf", "examples"},

@@ -55,6 +55,18 @@ type Prog struct {
 	LogLevel uint32
 }
 
+// A Map is what bpf(BPF_MAP_CREATE) is given.
+type Map struct {
+	Type                           ebpf.MapType
+	KeySize, ValueSize, MaxEntries uint32
+	Flags                          uint32
+	Extra                          uint64
+	Inner                          *ebpf.Map // template of a map of maps
+
+	BTF              []byte // raw type information, may be empty
+	BTFKey, BTFValue uint32 // ids in it
+}
+
 // Stats are the figures that the verifier reports at log level 4.
 type Stats struct {
 	Insns       int // instructions processed, over all paths

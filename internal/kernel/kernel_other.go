@@ -17,6 +17,9 @@ func Available() error { return errOther }
 // Load returns an error that wraps [ErrUnavailable].
 func Load(Prog) (*Loaded, error) { return nil, errOther }
 
+// NewMap returns an error that wraps [ErrUnavailable].
+func NewMap(Map) (*ebpf.Map, error) { return nil, errOther }
+
 // Run returns an error that wraps [ErrUnavailable].
 func (*Loaded) Run(_, _ []byte, _ int) (Result, error) { return Result{}, errOther }
 

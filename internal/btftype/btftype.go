@@ -1,4 +1,6 @@
-package loader
+// Package btftype turns the types that cilium/ebpf reads from BTF into those of package
+// prog.
+package btftype
 
 import (
 	"github.com/cilium/ebpf/btf"
@@ -10,10 +12,10 @@ import (
 // may have before it is taken for a cycle of them.
 const maxModifiers = 32
 
-// typeConverter turns the types of cilium/ebpf into ours. Each is converted once, so
+// Converter turns the types of cilium/ebpf into ours. Each is converted once, so
 // that cycles stay cycles; and one after the other, not one within the other, so
 // that no chain of types is too long.
-type typeConverter struct {
+type Converter struct {
 	spec *btf.Spec // what IDs are looked up in, may be nil
 	done map[typeKey]*prog.BTFType
 	todo []typeKey
@@ -26,12 +28,14 @@ type typeKey struct {
 	name string
 }
 
-func newTypeConverter(spec *btf.Spec) *typeConverter {
-	return &typeConverter{spec: spec, done: make(map[typeKey]*prog.BTFType)}
+// New returns a converter. The types that it makes have the IDs of spec, which may be
+// nil.
+func New(spec *btf.Spec) *Converter {
+	return &Converter{spec: spec, done: make(map[typeKey]*prog.BTFType)}
 }
 
-// convert returns the type, nil for nil.
-func (c *typeConverter) convert(t btf.Type) *prog.BTFType {
+// Convert returns the type, nil for nil.
+func (c *Converter) Convert(t btf.Type) *prog.BTFType {
 	if t == nil {
 		return nil
 	}
@@ -44,10 +48,11 @@ func (c *typeConverter) convert(t btf.Type) *prog.BTFType {
 	return out
 }
 
-// proto returns the prototype of a function, with the tags of its parameters, which
-// belong to this function and not to others with the same prototype.
-func (c *typeConverter) proto(f *btf.Func) *prog.BTFType {
-	p := c.convert(f.Type)
+// Proto returns the prototype of a function, with the tags of its parameters, which
+// belong to this function and not to others with the same prototype. It is nil if f has
+// none.
+func (c *Converter) Proto(f *btf.Func) *prog.BTFType {
+	p := c.Convert(f.Type)
 	if p == nil || p.Kind != prog.BTFFuncProto {
 		return nil
 	}
@@ -90,7 +95,7 @@ func unmodified(t btf.Type) (_ btf.Type, name string, tags []string) {
 }
 
 // ref returns the type that t becomes, to be filled later.
-func (c *typeConverter) ref(t btf.Type) *prog.BTFType {
+func (c *Converter) ref(t btf.Type) *prog.BTFType {
 	t, name, tags := unmodified(t)
 	if t == nil {
 		return &prog.BTFType{Kind: prog.BTFVoid, Name: name}
@@ -113,7 +118,7 @@ func (c *typeConverter) ref(t btf.Type) *prog.BTFType {
 	return out
 }
 
-func (c *typeConverter) fill(out *prog.BTFType, t btf.Type) {
+func (c *Converter) fill(out *prog.BTFType, t btf.Type) {
 	switch t := t.(type) {
 	case *btf.Int:
 		out.Kind, out.Size, out.Signed = prog.BTFInt, t.Size, t.Encoding == btf.Signed
@@ -122,7 +127,7 @@ func (c *typeConverter) fill(out *prog.BTFType, t btf.Type) {
 	case *btf.Pointer:
 		out.Kind, out.Size, out.Elem, out.Tags = prog.BTFPointer, 8, c.ref(t.Target), typeTags(t.Target)
 	case *btf.Array:
-		out.Kind, out.Elem, out.Len, out.Size = prog.BTFArray, c.ref(t.Type), t.Nelems, sizeOf(t)
+		out.Kind, out.Elem, out.Len, out.Size = prog.BTFArray, c.ref(t.Type), t.Nelems, Size(t)
 	case *btf.Struct:
 		out.Kind, out.Size, out.Decl, out.Members = prog.BTFStruct, t.Size, append(out.Decl, t.Tags...), c.members(t.Members)
 	case *btf.Union:
@@ -142,7 +147,7 @@ func (c *typeConverter) fill(out *prog.BTFType, t btf.Type) {
 			out.Params = append(out.Params, prog.BTFParam{Name: p.Name, Type: c.ref(p.Type)})
 		}
 	case *btf.Var:
-		out.Kind, out.Elem, out.Size, out.Decl = prog.BTFVar, c.ref(t.Type), sizeOf(t.Type), append(out.Decl, t.Tags...)
+		out.Kind, out.Elem, out.Size, out.Decl = prog.BTFVar, c.ref(t.Type), Size(t.Type), append(out.Decl, t.Tags...)
 	case *btf.Datasec: // a struct of its variables
 		out.Kind, out.Size = prog.BTFStruct, t.Size
 		for _, v := range t.Vars {
@@ -157,7 +162,7 @@ func (c *typeConverter) fill(out *prog.BTFType, t btf.Type) {
 	}
 }
 
-func (c *typeConverter) members(members []btf.Member) []prog.BTFMember {
+func (c *Converter) members(members []btf.Member) []prog.BTFMember {
 	var out []prog.BTFMember
 	for _, m := range members {
 		out = append(out, prog.BTFMember{Name: m.Name, Type: c.ref(m.Type), BitOff: uint32(m.Offset),
@@ -186,8 +191,8 @@ func typeTags(t btf.Type) []string {
 	return tags
 }
 
-// sizeOf returns the size of a type in bytes, 0 where it has none.
-func sizeOf(t btf.Type) uint32 {
+// Size returns the size of a type in bytes, 0 where it has none.
+func Size(t btf.Type) uint32 {
 	n, err := btf.Sizeof(t)
 	if err != nil || n < 0 || int64(n) > 1<<32-1 {
 		return 0

@@ -1,4 +1,4 @@
-package loader
+package btftype
 
 import (
 	"testing"
@@ -48,7 +48,7 @@ func TestTypes(t *testing.T) {
 				Params: []prog.BTFParam{{Name: "x", Type: &prog.BTFType{Kind: prog.BTFInt, Name: "unsigned int", Size: 4}}}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			require.Equal(t, c.want, newTypeConverter(nil).convert(c.in))
+			require.Equal(t, c.want, New(nil).Convert(c.in))
 		})
 	}
 }
@@ -56,17 +56,17 @@ func TestTypes(t *testing.T) {
 func TestTypeCycles(t *testing.T) {
 	list := &btf.Struct{Name: "list", Size: 8}
 	list.Members = []btf.Member{{Name: "next", Type: &btf.Pointer{Target: list}}}
-	got := newTypeConverter(nil).convert(list)
+	got := New(nil).Convert(list)
 	require.Same(t, got, got.Members[0].Type.Elem)
 
 	modifier := &btf.Const{}
 	modifier.Type = &btf.Volatile{Type: modifier}
-	require.Equal(t, prog.BTFVoid, newTypeConverter(nil).convert(modifier).Kind)
+	require.Equal(t, prog.BTFVoid, New(nil).Convert(modifier).Kind)
 	require.Empty(t, typeTags(modifier))
-	require.Zero(t, sizeOf(modifier))
+	require.Zero(t, Size(modifier))
 	def := &btf.Typedef{Name: "t"}
 	def.Type = def
-	require.Equal(t, &prog.BTFType{Name: "t"}, newTypeConverter(nil).convert(def))
+	require.Equal(t, &prog.BTFType{Name: "t"}, New(nil).Convert(def))
 }
 
 // TestLongTypeIsNoDeepCall converts a chain that would overflow the stack if each type
@@ -77,7 +77,7 @@ func TestLongTypeIsNoDeepCall(t *testing.T) {
 	for range n {
 		chain = &btf.Pointer{Target: chain}
 	}
-	got := newTypeConverter(nil).convert(chain)
+	got := New(nil).Convert(chain)
 	depth := 0
 	for got.Kind == prog.BTFPointer {
 		got = got.Elem
@@ -88,11 +88,11 @@ func TestLongTypeIsNoDeepCall(t *testing.T) {
 
 func TestParameterTagsAreTheFunctions(t *testing.T) {
 	proto := &btf.FuncProto{Return: u32, Params: []btf.FuncParam{{Name: "a", Type: u32}, {Name: "b", Type: u32}}}
-	c := newTypeConverter(nil)
-	one := c.proto(&btf.Func{Name: "one", Type: proto, Tags: []string{"kfunc"}, ParamTags: [][]string{nil, {"arg:nonnull"}}})
-	two := c.proto(&btf.Func{Name: "two", Type: proto})
+	c := New(nil)
+	one := c.Proto(&btf.Func{Name: "one", Type: proto, Tags: []string{"kfunc"}, ParamTags: [][]string{nil, {"arg:nonnull"}}})
+	two := c.Proto(&btf.Func{Name: "two", Type: proto})
 	require.Equal(t, []string{"arg:nonnull"}, one.Params[1].Decl)
 	require.Equal(t, []string{"kfunc"}, one.Decl)
 	require.Nil(t, two.Params[1].Decl)
-	require.Nil(t, c.proto(&btf.Func{Name: "none", Type: u32}))
+	require.Nil(t, c.Proto(&btf.Func{Name: "none", Type: u32}))
 }
