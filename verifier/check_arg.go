@@ -23,7 +23,7 @@ func (v *verifier) checkArg(arg *helper.Arg, proto *helper.Proto, i int) error {
 		}
 		return nil
 	}
-	if r.isPacket() && !(meta.packetOK && v.seesPacket || v.p.Type == prog.CGroupSockopt) {
+	if r.isPacket() && !(meta.packetOK && v.seesPacket && v.p.Type != prog.SockOps || v.p.Type == prog.CGroupSockopt) {
 		return v.failReg(at, CodePacketAccess, errnoEACCES, "%s does not take memory of the packet", meta.name)
 	}
 	kind := arg.Kind

@@ -255,7 +255,7 @@ func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg) error {
 			return v.failReg(in.Dst, CodeMapBounds, errnoEACCES, "pointer arithmetic of it goes out of range, prohibited without CAP_PERFMON")
 		}
 	default:
-		if !num.Tnum.IsConst() {
+		if in.info.Source == asm.RegSource {
 			return v.failReg(in.Dst, CodePrivilege, errnoEACCES, "arithmetic on a pointer to %s with an unknown number, without CAP_PERFMON", kindName(dst))
 		}
 	}

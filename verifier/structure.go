@@ -335,6 +335,9 @@ func (v *verifier) checkImm64(slot int, in *insn) error {
 	if slot+1 >= len(v.insns) {
 		return v.failf(slot, CodeEncoding, errnoEINVAL, "64-bit immediate without its second half")
 	}
+	if v.insns[slot+1].Instruction != (asm.Instruction{}) {
+		return v.failf(slot, CodeEncoding, errnoEINVAL, "the second half of a 64-bit immediate holds more than a number")
+	}
 	switch in.Src {
 	case asm.PseudoNone, asm.PseudoFunc:
 		return nil

@@ -131,10 +131,7 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	}
 	v.seesPacket, v.writesPkt = packetAccess(p.Type, p.Attach)
 	v.funcs, v.maps, v.types = v.funcs[:0], v.maps[:0], v.types[:0]
-	for _, m := range env.Maps {
-		v.addMap(m)
-	}
-	v.numMaps = len(v.maps)
+	v.addMaps(env.Maps)
 	v.ids, v.asyncs, v.processed, v.jumps, v.prevProc, v.prevJumps = 0, 0, 0, 0, 0, 0
 	v.stats = Stats{}
 	v.anyTailCall = false
