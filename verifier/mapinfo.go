@@ -74,11 +74,6 @@ func (m *mapInfo) constant(r *reg, a *access, off int) (uint64, bool) {
 	return x, true
 }
 
-// arena returns the index of the program's arena, -1 if it has none.
-func (v *verifier) arena() int {
-	return slices.IndexFunc(v.maps[:v.numMaps], func(m *mapInfo) bool { return m.Type == maps.Arena })
-}
-
 // tracingType reports whether programs of a type run at any point of the kernel
 // (is_tracing_prog_type).
 func tracingType(t prog.Type) bool {

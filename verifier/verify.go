@@ -84,6 +84,7 @@ type verifier struct {
 	sccs    int
 
 	anyTailCall bool
+	usesArena   bool // the program refers to an arena
 
 	// The walk.
 	cur        *state
@@ -134,7 +135,7 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	v.addMaps(env.Maps)
 	v.ids, v.asyncs, v.processed, v.jumps, v.prevProc, v.prevJumps = 0, 0, 0, 0, 0, 0
 	v.stats = Stats{}
-	v.anyTailCall = false
+	v.anyTailCall, v.usesArena = false, false
 	v.proof = &Proof{Insns: make([]InsnProof, len(p.Insns))}
 	v.log.begin(v)
 }
