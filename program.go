@@ -167,8 +167,8 @@ func (p *Program) JoinArray(other maps.ProgramRef) error {
 	return nil
 }
 
-// Interpreted implements [interp.Target].
-func (p *Program) Interpreted() *interp.Code {
+// Runner implements [vm.TailTarget].
+func (p *Program) Runner() vm.Runner {
 	if !p.exec.Alive() {
 		return nil
 	}
