@@ -50,7 +50,13 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	m.left -= index - int64(m.code.index[slot])
 	m.pc = pc
 
-	err := m.execute()
+	var err error
+	if m.left < 0 {
+		err = m.budget()
+	}
+	if err == nil {
+		err = m.execute()
+	}
 	r0 := m.slots[asm.R0]
 	copy(m.slots[:], saved[:])
 	m.pc, m.fpMin = savedPC, savedMin

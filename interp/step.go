@@ -262,9 +262,10 @@ func (s *stepper) call(fn uint64, args *[5]uint64) (uint64, error) {
 	s.done++ // the call of the helper comes before what it calls
 	err := s.jumpBack(target)
 	if err == nil {
-		err = s.run()
+		if err = s.run(); err == nil {
+			s.done--
+		}
 	}
-	s.done--
 	r0 := s.r[asm.R0]
 	s.r, s.slot = saved, slot
 	return r0, err
