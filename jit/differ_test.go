@@ -51,7 +51,7 @@ func TestCodeEqualsSteps(t *testing.T) {
 		t.Skip(err)
 	}
 	r := enginetest.NewRig(t)
-	n := uint64(20000)
+	n := uint64(10000)
 	if testing.Short() {
 		n = 2000
 	}

@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -39,8 +40,11 @@ func Parse(t testing.TB, text string) *prog.Program {
 	return Program(t, insns)
 }
 
-// Rig is a CPU with memory that r1 points to and r2 is the length of.
+// Rig is a CPU with memory that r1 points to and r2 is the length of. Around it are
+// canaries, which no program may change.
 type Rig struct {
+	t testing.TB
+
 	CPU    *vm.CPU
 	Memory *mem.Arena
 }
@@ -52,7 +56,7 @@ func NewRig(t testing.TB) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := mem.New(4096)
+	a, err := mem.New(1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,23 +65,41 @@ func NewRig(t testing.TB) *Rig {
 			t.Error(err)
 		}
 	})
-	return &Rig{CPU: m.CPU(0), Memory: a}
+	return &Rig{t: t, CPU: m.CPU(0), Memory: a}
 }
+
+const (
+	dataOffset = 512 // of the program's memory in the rig's
+	canary     = 0xa5
+)
 
 // Run executes code over a copy of data, and returns what became of it.
 func (r *Rig) Run(code vm.Runner, data []byte) (uint64, []byte, error) {
-	copy(r.Memory.Bytes(), data)
-	r.CPU.SetCtx(nil, r.Memory.Addr(), len(data))
+	all := r.Memory.Bytes()
+	for i := range all {
+		all[i] = canary
+	}
+	own := all[dataOffset : dataOffset+len(data)]
+	copy(own, data)
+	r.CPU.SetCtx(nil, r.Memory.Addr()+dataOffset, len(data))
 	r.CPU.EntryR2 = uint64(len(data))
 	r0, err := code.Run(r.CPU)
 	r.CPU.End(nil)
-	return r0, append([]byte(nil), r.Memory.Bytes()[:len(data)]...), err
+	after := bytes.Clone(own)
+	for i := range own {
+		own[i] = canary
+	}
+	if bytes.Count(all, []byte{canary}) != len(all) {
+		r.t.Errorf("a program has written outside of its memory")
+	}
+	return r0, after, err
 }
 
 // Outcome is all that a run leaves.
 type Outcome struct {
 	R0     uint64
 	Memory [64]byte
+	Stack  [prog.MaxFrames * prog.StackSize]byte
 	Done   uint64
 	Fault  string
 	Slot   int
@@ -91,6 +113,7 @@ func (r *Rig) Outcome(code vm.Runner) (o Outcome) {
 	}
 	r0, after, err := r.Run(code, data[:])
 	o.Memory, o.Done = [64]byte(after), r.CPU.Done
+	o.Stack = *(*[len(o.Stack)]byte)(r.CPU.Stack())
 	if err == nil {
 		o.R0 = r0
 		return o
