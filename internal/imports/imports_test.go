@@ -49,7 +49,7 @@ var inside = map[string][]string{
 	"examples":    public,
 
 	"internal/difftest":   {"asm", "internal/prog", "internal/linux", "verifier", "maps"},
-	"internal/enginetest": {"asm", "internal/mem", "internal/prog", "internal/vm"},
+	"internal/enginetest": {"asm", "internal/mem", "internal/prog", "internal/vm", "verifier"},
 	"internal/kernel":     {}, // an oracle for tests
 	"internal/helper/gen": {},
 	"internal/bench":      {},
