@@ -109,6 +109,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
+	lower.Optimise(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {

@@ -43,6 +43,8 @@ func (e *emitter) arithmetic(in *lower.Ins) {
 		e.swap(in)
 	case lower.Lea:
 		e.lea(in)
+	case lower.Exchange:
+		e.XchgReg(w, dst, reg(in.B))
 	default:
 		e.divide(in)
 	}

@@ -91,7 +91,8 @@ func (b *builder) leadersOf(slot int) error {
 	}
 	switch ins.Kind() {
 	case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
-		asm.KindCallKfunc, asm.KindCallX, asm.KindLoadAbs, asm.KindLoadInd:
+		asm.KindCallKfunc, asm.KindCallX, asm.KindLoadAbs, asm.KindLoadInd,
+		asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
 		b.leader[slot+1] = true
 	}
 	if off, ok := ins.JumpOffset(); ok {
@@ -279,7 +280,7 @@ func (b *builder) proveCtx(in *Ins, a *verifier.Access) {
 		case f.Kind == prog.Scalar || f.Size == 8:
 			in.Check = false
 		case in.Op == Load && f.Off == int(a.Off) && f.Size == int(in.Size):
-			in.Op, in.Check, in.Imm = LoadCtx, false, int64(f.Ptr)
+			in.Op, in.A, in.Check, in.Imm = LoadCtx, None, false, int64(f.Ptr)
 		}
 	}
 }

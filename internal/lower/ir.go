@@ -24,30 +24,31 @@ type Op uint8
 
 // The operations. Src is B or, if that is None, Imm; Mem is A + Index*Scale + Disp.
 const (
-	Nop     Op = iota
-	Mov        // Dst = Src
-	Add        // Dst = A + Src
-	Sub        // Dst = A - Src
-	Mul        // Dst = A * Src
-	And        // Dst = A & Src
-	Or         // Dst = A | Src
-	Xor        // Dst = A ^ Src
-	Div        // Dst = A / Src; 0 if Src is 0
-	Mod        // Dst = A % Src; A if Src is 0
-	SDiv       // the same, signed
-	SMod       // the same, signed
-	LSh        // Dst = A << Src
-	RSh        // Dst = A >> Src
-	ArSh       // Dst = A >> Src, signed
-	Rol        // Dst = A rotated left by Imm
-	Neg        // Dst = -A
-	Zext       // Dst = low Size bytes of A, 1 or 2
-	Sext       // Dst = low Size bytes of A with the sign extended
-	Swap       // Dst = low Size bytes of A in reverse order
-	Lea        // Dst = A + Index*Scale + Disp; A may be None
-	Load       // Dst = Size bytes at Mem, Signed or not
-	LoadCtx    // Dst = what the pointer field of the context stands for, which is number Imm
-	Store      // Size bytes at Mem = Src
+	Nop      Op = iota
+	Mov         // Dst = Src
+	Add         // Dst = A + Src
+	Sub         // Dst = A - Src
+	Mul         // Dst = A * Src
+	And         // Dst = A & Src
+	Or          // Dst = A | Src
+	Xor         // Dst = A ^ Src
+	Div         // Dst = A / Src; 0 if Src is 0
+	Mod         // Dst = A % Src; A if Src is 0
+	SDiv        // the same, signed
+	SMod        // the same, signed
+	LSh         // Dst = A << Src
+	RSh         // Dst = A >> Src
+	ArSh        // Dst = A >> Src, signed
+	Rol         // Dst = A rotated left by Imm
+	Neg         // Dst = -A
+	Zext        // Dst = low Size bytes of A, 1 or 2
+	Sext        // Dst = low Size bytes of A with the sign extended
+	Swap        // Dst = low Size bytes of A in reverse order
+	Lea         // Dst = A + Index*Scale + Disp; A may be None
+	Exchange    // Dst and B change places
+	Load        // Dst = Size bytes at Mem, Signed or not
+	LoadCtx     // Dst = what the pointer field of the context stands for, which is number Imm
+	Store       // Size bytes at Mem = Src
 	Atomic
 	LoadAcquire
 	StoreRelease
@@ -174,17 +175,15 @@ func (in *Ins) jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == 
 // Ends reports whether nothing follows in but what is jumped to.
 func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == Fault }
 
-// Uses returns the registers that matter when in is reached, and those that it writes.
-func (p *Program) Uses(in *Ins) (read, written Regs) {
+// Uses returns the registers that matter when in, of block b, is reached, and those that
+// it writes.
+func (p *Program) Uses(b *Block, in *Ins) (read, written Regs) {
 	read, written = in.Reads(), bit(in.Dst)
 	switch in.Op {
 	case Helper:
 		return read | ArgRegs, written | Result
 	case Exit:
-		if len(p.Funcs) > 1 { // a caller sees the registers that are not restored
-			return read | ArgRegs | Result, 0
-		}
-		return read | Result, 0
+		return read | p.leaves(b), 0
 	case Call, Packet, Fault:
 		return AllRegs, 0
 	case Atomic:
@@ -193,4 +192,16 @@ func (p *Program) Uses(in *Ins) (read, written Regs) {
 		}
 	}
 	return read, written
+}
+
+// leaves returns the registers that somebody may look at behind the exit of block b.
+func (p *Program) leaves(b *Block) Regs {
+	switch {
+	case len(p.Funcs) == 1:
+		return Result
+	case p.Shared || b.Func < 0:
+		return Result | ArgRegs
+	}
+	// A caller sees the registers that are not restored.
+	return Result | ArgRegs | SavedRegs&^p.Funcs[b.Func].Saved
 }
