@@ -22,6 +22,7 @@ package jit
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 	"sync"
 
@@ -110,6 +111,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		return nil, err
 	}
 	lower.Optimise(low)
+	lower.Unroll(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {
@@ -133,3 +135,15 @@ func (code *Code) Close() error { return code.pages.Release() }
 
 // Size returns how many bytes of machine code the program is.
 func (code *Code) Size() int { return len(code.native) }
+
+// Native returns the machine code, and for each piece of it the slot of the instruction
+// that it is made from.
+func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
+	return code.native, func(yield func(offset, slot int) bool) {
+		for _, p := range code.places {
+			if !yield(int(p.offset), int(p.slot)) {
+				return
+			}
+		}
+	}
+}

@@ -60,10 +60,13 @@ type resume struct {
 	resume, behind amd64.Label
 }
 
-// stub is code behind all blocks that leaves by an exit.
+// stub is code behind all blocks. It leaves by an exit or, if there is none, adjusts the
+// counter and goes to a block.
 type stub struct {
 	label amd64.Label
-	exit  int32
+	exit  int32 // 0: none
+	count int32
+	block int32
 }
 
 const noLabel = amd64.Label(-1)
@@ -87,15 +90,25 @@ func emit(p *lower.Program, code *Code) {
 			e.makeBlock(int32(i))
 		}
 	}
-	for _, s := range e.stubs {
-		e.Place(s.label)
-		e.leave(s.exit)
-	}
+	e.makeStubs()
 	done := e.NewLabel()
 	e.Place(done)
 	e.leave(0)
 	e.Link()
 	e.finish(done)
+}
+
+// makeStubs makes what is seldom executed.
+func (e *emitter) makeStubs() {
+	for _, s := range e.stubs {
+		e.Place(s.label)
+		if s.exit != 0 {
+			e.leave(s.exit)
+			continue
+		}
+		e.count(s.count)
+		e.Jmp(e.labels[s.block])
+	}
 }
 
 // finish turns labels into offsets.
@@ -151,7 +164,7 @@ const loopAlign = 32
 func (e *emitter) makeBlock(i int32) {
 	b := &e.p.Blocks[i]
 	e.block = i
-	if b.LoopHead {
+	if b.LoopHead && !b.Guard && b.Resume == i {
 		e.Align(loopAlign)
 	}
 	e.Place(e.labels[i])
@@ -175,11 +188,14 @@ func (e *emitter) makeBlock(i int32) {
 		return
 	}
 	if in := b.Last(); in == nil || in.Op != lower.Call {
-		e.pending = e.base + e.indexOf(b.Next)
+		e.pending = e.base + e.p.Index[b.End]
 	} else {
 		e.pending = 0
 	}
 	e.settle(b.Next)
+	if b.Next != i+1 {
+		e.Jmp(e.labels[b.Next])
+	}
 }
 
 // settle adjusts the counter to what a block expects that comes next, for all ways from here.
@@ -198,15 +214,6 @@ func (e *emitter) count(n int32) {
 	}
 }
 
-// poll takes n instructions off the slice and leaves if there are none left, to go on
-// at a block.
-func (e *emitter) poll(n, block int32) {
-	e.countWithFlags(n)
-	ok := e.JccShort(amd64.NS)
-	e.leave(e.pollExit(block))
-	e.Land(ok)
-}
-
 // countWithFlags is count that always sets the flags.
 func (e *emitter) countWithFlags(n int32) {
 	if n == 0 {
@@ -219,7 +226,7 @@ func (e *emitter) countWithFlags(n int32) {
 func (e *emitter) pollExit(block int32) int32 {
 	if e.polls[block] == 0 {
 		b := &e.p.Blocks[block]
-		e.polls[block] = e.addExit(exit{kind: exitPoll, slot: b.Start, done: e.entry[block], reg: -1}, e.labels[block], noLabel)
+		e.polls[block] = e.addExit(exit{kind: exitPoll, slot: b.Start, done: e.entry[block]}, e.labels[b.Resume], noLabel)
 	}
 	return e.polls[block]
 }
@@ -249,9 +256,11 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.jump(in)
 	case lower.Goto:
 		e.pending++
-		e.jumpTo(in.Target)
+		e.jumpTo(in.Slot, in.Target)
 	case lower.MayGoto:
 		e.mayGoto(in)
+	case lower.Guard, lower.Repeat:
+		e.guard(in)
 	case lower.Call:
 		e.call(in)
 	case lower.Helper:

@@ -44,7 +44,10 @@ func (e *emitter) arithmetic(in *lower.Ins) {
 	case lower.Lea:
 		e.lea(in)
 	case lower.Exchange:
-		e.XchgReg(w, dst, reg(in.B))
+		// Three moves, which are free, unlike xchg.
+		e.Mov(w, scratch, dst)
+		e.Mov(w, dst, reg(in.B))
+		e.Mov(w, reg(in.B), scratch)
 	default:
 		e.divide(in)
 	}
@@ -130,7 +133,7 @@ func (e *emitter) and(in *lower.Ins) {
 	case in.Imm == 0xffffffff:
 		e.Mov(amd64.W32, dst, a)
 		return
-	case in.Imm >= 0 && fits(in.Imm): // the upper half becomes zero
+	case uint64(in.Imm)>>32 == 0: // the upper half becomes zero
 		e.copyTo(dst, in.A, amd64.W32)
 		e.RI(amd64.And, amd64.W32, dst, int32(in.Imm))
 		return

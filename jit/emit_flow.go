@@ -24,20 +24,20 @@ var conditionOf = func() (t [256]amd64.Cond) {
 	return t
 }()
 
-// checked reports whether a jump to a block has to look at the budget: one that goes
-// back, and any in a function that may have come back from another without doing so.
-func (e *emitter) checked(target int32) bool {
-	if target <= e.block {
-		return true
+// checked reports whether a jump from slot to a block has to look at the budget: one that
+// goes back, and any in a function that may have come back from another without doing so.
+func (e *emitter) checked(slot, target int32) bool {
+	from, to := &e.p.Blocks[e.block], &e.p.Blocks[target]
+	if from.Fast && to.Fast {
+		return false
 	}
-	fn := e.p.Blocks[e.block].Func
-	return fn < 0 || e.p.Funcs[fn].Calls
+	return to.Start <= slot || from.Func < 0 || e.p.Funcs[from.Func].Calls
 }
 
 // jump is a conditional jump.
 func (e *emitter) jump(in *lower.Ins) {
 	e.pending++
-	if e.checked(in.Target) {
+	if e.checked(in.Slot, in.Target) {
 		if !e.known[in.Target] {
 			e.fix(in.Target)
 		}
@@ -48,9 +48,31 @@ func (e *emitter) jump(in *lower.Ins) {
 		e.Land(skip)
 		return
 	}
-	// Both ways are adjusted, in front of the comparison, which needs the flags.
+	target := e.labels[in.Target]
+	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.p.Blocks[e.block].Fast {
+		target = e.NewLabel()
+		e.stubs = append(e.stubs, stub{label: target, count: n, block: in.Target})
+	} else {
+		// Both ways are adjusted, in front of the comparison, which needs the flags.
+		e.settle(in.Target)
+	}
+	e.Jcc(e.compare(in), target)
+}
+
+// guard decides whether the copies of a loop are run. Behind a Repeat, the loop follows as
+// it was.
+func (e *emitter) guard(in *lower.Ins) {
 	e.settle(in.Target)
-	e.Jcc(e.compare(in), e.labels[in.Target])
+	e.RI(amd64.Cmp, amd64.W64, counter, int32(in.Imm))
+	if in.Op == lower.Guard {
+		e.Jcc(amd64.L, e.labels[in.Target])
+		return
+	}
+	e.Jcc(amd64.GE, e.labels[in.Target])
+	e.Test(amd64.W64, counter, counter)
+	ok := e.JccShort(amd64.NS)
+	e.leave(e.pollExit(e.p.Blocks[e.block].Next))
+	e.Land(ok)
 }
 
 // backTo takes n instructions off the slice and goes to a block if some are left.
@@ -61,8 +83,8 @@ func (e *emitter) backTo(n, target int32) {
 }
 
 // jumpTo goes to a block, with what is pending taken into account.
-func (e *emitter) jumpTo(target int32) {
-	if e.checked(target) {
+func (e *emitter) jumpTo(slot, target int32) {
+	if e.checked(slot, target) {
 		if !e.known[target] {
 			e.fix(target)
 		}
@@ -79,6 +101,9 @@ func (e *emitter) jumpTo(target int32) {
 func (e *emitter) compare(in *lower.Ins) amd64.Cond {
 	w, a := width(in.Wide), reg(in.A)
 	cond := conditionOf[in.Cond]
+	if in.Not {
+		cond = cond.Not()
+	}
 	switch {
 	case in.Cond == asm.JSet && in.B != lower.None:
 		e.Test(w, a, reg(in.B))
@@ -112,7 +137,7 @@ func (e *emitter) mayGoto(in *lower.Ins) {
 	e.Jcc(amd64.NE, more)
 	pending := e.pending
 	e.pending++
-	if e.checked(in.Target) {
+	if e.checked(in.Slot, in.Target) {
 		if !e.known[in.Target] {
 			e.fix(in.Target)
 		}

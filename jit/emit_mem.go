@@ -71,7 +71,7 @@ func (e *emitter) check(in *lower.Ins, x exit, behind amd64.Label) {
 	e.Load(4, false, scratch2, amd64.At(scratch2, limits+log))
 	e.RR(amd64.Cmp, amd64.W64, scratch, scratch2)
 	e.Jcc(amd64.AE, missed)
-	e.stubs = append(e.stubs, stub{missed, e.addExit(x, again, behind)})
+	e.stubs = append(e.stubs, stub{label: missed, exit: e.addExit(x, again, behind)})
 }
 
 // address brings the address of an access into scratch.
@@ -137,7 +137,7 @@ func (e *emitter) aligned(in *lower.Ins, x exit) {
 	bad := e.NewLabel()
 	e.Jcc(amd64.NE, bad)
 	x.kind, x.slot, x.done = exitAlign, in.Slot, e.pending
-	e.stubs = append(e.stubs, stub{bad, e.addExit(x, noLabel, noLabel)})
+	e.stubs = append(e.stubs, stub{label: bad, exit: e.addExit(x, noLabel, noLabel)})
 }
 
 // fetch is an operation that has no instruction which also returns what was there.

@@ -4,17 +4,7 @@ import "github.com/sandbpf/sandbpf/asm"
 
 // memory folds the computation of an address into the access: base + index*scale + disp.
 func (o *optimiser) memory(n *node) {
-	for {
-		inner := o.node(n.a)
-		if inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) {
-			break
-		}
-		k, ok := o.constOf(inner.b)
-		if disp := int64(n.Disp) + k; !ok || disp != int64(int32(disp)) {
-			break
-		}
-		n.a, n.Disp = inner.a, n.Disp+int32(k)
-	}
+	o.displace(n)
 	inner := o.node(n.a)
 	if n.index != noValue || inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) || o.stale(inner.b) {
 		return
@@ -23,9 +13,24 @@ func (o *optimiser) memory(n *node) {
 		return
 	}
 	n.a, n.index, n.Scale = inner.a, inner.b, 1
+	o.displace(n)
+	n.a, n.index = n.index, n.a
+	o.displace(n)
 	o.scale(n)
-	if n.index == value(asm.R10) && n.Scale == 1 { // the frame pointer is better as the base
-		n.a, n.index = n.index, n.a
+}
+
+// displace folds the addition of constants to the base into the displacement.
+func (o *optimiser) displace(n *node) {
+	for {
+		inner := o.node(n.a)
+		if inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) {
+			return
+		}
+		k, ok := o.constOf(inner.b)
+		if disp := int64(n.Disp) + k; !ok || disp != int64(int32(disp)) {
+			return
+		}
+		n.a, n.Disp = inner.a, n.Disp+int32(k)
 	}
 }
 

@@ -122,25 +122,26 @@ func (b *builder) translate() error {
 	current := -1
 	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
 		if b.leader[slot] {
-			b.close(current, int32(current+1))
+			b.close(current, slot, int32(current+1))
 			current++
-			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
+			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
 		}
 		b.slot = slot
 		if err := b.instruction(insns[slot]); err != nil {
 			return err
 		}
 	}
-	b.close(current, -1)
+	b.close(current, len(insns), -1)
 	return nil
 }
 
-// close ends a block, behind which another begins.
-func (b *builder) close(current int, next int32) {
+// close ends a block in front of a slot, where another begins.
+func (b *builder) close(current, slot int, next int32) {
 	if current < 0 {
 		return
 	}
 	bl := &b.Blocks[current]
+	bl.End = int32(slot)
 	bl.Ins, b.pool = b.pool[:len(b.pool):len(b.pool)], b.pool[len(b.pool):]
 	if last := bl.Last(); last == nil || !last.Ends() {
 		bl.Next = next

@@ -59,7 +59,9 @@ const (
 	Helper  // number Imm of Program.Helpers
 	Packet  // LD_ABS, LD_IND
 	Exit
-	Fault // an instruction that nothing can execute
+	Fault  // an instruction that nothing can execute
+	Guard  // to Target if fewer than Imm instructions of the slice are left
+	Repeat // to Target if at least Imm are left; else the budget is looked at
 )
 
 // Ins is an instruction.
@@ -69,6 +71,7 @@ type Ins struct {
 	Signed bool
 	Check  bool // it is not proved that the access is allowed
 	Swap   bool // the bytes in memory are in the other order
+	Not    bool // of a jump: if the condition does not hold
 	Size   uint8
 	Scale  uint8
 	Dst    Reg
@@ -86,13 +89,17 @@ type Ins struct {
 // behind each jump, call, and whatever else leaves native code for Go.
 type Block struct {
 	Start int32 // slot
+	End   int32 // slot behind it
 	Next  int32 // the block that it falls through to, -1 if none
 	Func  int32 // index in Program.Funcs of the function it belongs to, -1 if there are several
 	Ins   []Ins
 
-	LoopHead bool // some jump backwards comes here
-	Called   bool // a call or a callback comes here
-	Dead     bool // nothing comes here
+	LoopHead bool  // some jump backwards comes here
+	Called   bool  // a call or a callback comes here
+	Dead     bool  // nothing comes here
+	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
+	Guard    bool  // it decides whether copies are run
+	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs
 	NarrowIn        Regs // have an upper half of zero

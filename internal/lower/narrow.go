@@ -48,7 +48,10 @@ func (o *optimiser) widen(n *node) bool {
 			return true
 		}
 	case Or, Xor:
-		if k, ok := o.constOf(n.b); ok && o.narrow(n.a) {
+		if k, ok := o.constOf(n.b); ok {
+			if !o.narrow(n.a) || int32(k) < 0 { // which would be a constant of 33 bits
+				return false
+			}
 			n.b, n.Wide = o.constant(int64(uint32(k))), true
 			return true
 		}

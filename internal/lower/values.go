@@ -153,7 +153,7 @@ func (o *optimiser) emit(n node) {
 		switch {
 		case !n.Wide:
 			k = int64(int32(k))
-		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8):
+		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
 		}
 		n.Imm = k

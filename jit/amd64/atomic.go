@@ -23,9 +23,6 @@ func (a *Assembler) LockCmpXchg(w Width, m Mem, src Reg) {
 // Xchg is xchg [m], src, which is atomic.
 func (a *Assembler) Xchg(w Width, m Mem, src Reg) { a.rm(w.rex(), 0x87, src, m) }
 
-// XchgReg is xchg x, y.
-func (a *Assembler) XchgReg(w Width, x, y Reg) { a.rr(w.rex(), 0x87, y, x) }
-
 // MovToX is movq x, src.
 func (a *Assembler) MovToX(x XReg, src Reg) {
 	a.byte(opSizeFix)

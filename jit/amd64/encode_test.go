@@ -99,7 +99,6 @@ func TestEncoding(t *testing.T) {
 		{func(a *Assembler) { a.LockXAdd(W32, At(RDI, 0), R9) }, "f0440fc10f", "lock xadd dword ptr [rdi], r9d"},
 		{func(a *Assembler) { a.LockCmpXchg(W64, At(R11, 0), R10) }, "f04d0fb113", "lock cmpxchg qword ptr [r11], r10"},
 		{func(a *Assembler) { a.Xchg(W64, At(RDI, 0), RAX) }, "488707", "xchg qword ptr [rdi], rax"},
-		{func(a *Assembler) { a.XchgReg(W64, RAX, R9) }, "4c87c8", "xchg rax, r9"},
 		{func(a *Assembler) { a.MovToX(0, R9); a.MovFromX(RAX, 1) }, "66490f6ec166480f7ec8", "movq xmm0, r9; movq rax, xmm1"},
 		{func(a *Assembler) { a.ZeroX(0); a.StoreX(At(R10, 8), 0); a.LoadX(1, At(RSP, 0)) }, "0f57c0410f1142080f100c24",
 			"xorps xmm0, xmm0; movups xmmword ptr [r10+0x8], xmm0; movups xmm1, xmmword ptr [rsp]"},
