@@ -69,7 +69,7 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 		enter(m)
 		err = m.serve()
 	}
-	r0 := m.regs[asm.R0]
+	r0 := m.result
 	m.cpu.PopFrame(depth)
 	m.regs, m.pc, m.frame, *frame = saved, pc, frame, keep
 	return r0, err
@@ -105,7 +105,7 @@ func (m *machine) tailCall(e *exit) error {
 	if err != nil {
 		return err
 	}
-	m.regs[asm.R0] = r0
+	m.regs[asm.R0], m.result = r0, r0
 	caller := &m.frames[frame]
 	if caller.ret == m.code.base+uintptr(m.code.done) {
 		return errReturned

@@ -71,6 +71,7 @@ type Code struct {
 	done    int32         // offset of the code that ends a run
 	depth   int           // frames that a run takes at most
 	noStack bool          // no instruction uses the stack
+	pure    bool          // nothing but registers and checked accesses
 	index   []int32       // by slot: how many instructions come before
 	places  []place       // in order
 
@@ -114,6 +115,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	lower.Unroll(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
+	code.pure = code.noStack && !low.MayGoto && !low.UsesPacket
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))
 	}

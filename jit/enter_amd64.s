@@ -39,12 +39,13 @@ TEXT ·enter(SB), NOSPLIT, $48-8
 	CALL R11
 	MOVQ R11, 40(SP)
 	MOVQ 0(SP), R11
-	MOVQ AX, (machine_regs+0)(R11)
+	MOVQ AX, machine_result(R11)
 	MOVQ R12, machine_left(R11)
-	MOVQ 40(SP), AX
-	MOVQ AX, machine_exit(R11)
-	TESTQ AX, AX
+	MOVQ 40(SP), R12
+	MOVQ R12, machine_exit(R11)
+	TESTQ R12, R12
 	JEQ done
+	MOVQ AX, (machine_regs+0)(R11)
 	MOVQ DI, (machine_regs+8)(R11)
 	MOVQ SI, (machine_regs+16)(R11)
 	MOVQ DX, (machine_regs+24)(R11)

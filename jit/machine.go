@@ -17,6 +17,7 @@ type machine struct {
 	exit     uint64                   // why it was left: index in Code.exits
 	addr     uint64                   // what a checked access has computed, see emitter.check
 	windows  unsafe.Pointer           // list of *vm.Window
+	result   uint64                   // r0 when the function has returned
 	frame    *frame                   // the current one
 	frameEnd *frame                   // the deepest one
 	cpu      *vm.CPU
@@ -30,6 +31,7 @@ type machine struct {
 	rest   uint64 // instructions that the run may execute beyond this slice
 	given  uint64 // instructions that its slices were given so far
 	busy   bool
+	used   bool // registers are not as at the beginning
 
 	callback func(fn uint64, args *[5]uint64) (uint64, error) // m.call, made once
 }
@@ -52,7 +54,7 @@ const (
 )
 
 func (code *Code) newMachine(c *vm.CPU) *machine {
-	m := &machine{cpu: c, code: code, list: make([]*vm.Window, code.windows+1), own: make([]vm.Window, code.windows+1)}
+	m := &machine{cpu: c, code: code, used: true, list: make([]*vm.Window, code.windows+1), own: make([]vm.Window, code.windows+1)}
 	for i := range m.list {
 		m.list[i] = &m.own[i] // which admits nothing yet
 	}

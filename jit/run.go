@@ -1,8 +1,6 @@
 package jit
 
 import (
-	"runtime"
-
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
@@ -44,20 +42,36 @@ type exit struct {
 
 // Run implements [vm.Runner]. It does not allocate once the program has run on c before.
 func (code *Code) Run(c *vm.CPU) (uint64, error) {
-	c.Begin()
 	m := code.lease(c)
+	if !code.pure {
+		c.Begin()
+		m.begin(0)
+	} else if m.used {
+		m.registers(0)
+	}
 	m.given = min(c.Limit, slice)
 	m.left, m.rest = int64(m.given), c.Limit-m.given
-	m.begin(0)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
 	enter(m)
 	var err error
 	if m.exit != uint64(exitDone) {
-		err = m.serve()
+		err = m.serveRun()
 	}
 	c.Done = m.executed()
 	m.busy = false
-	return m.regs[asm.R0], err
+	return m.result, err
+}
+
+// serveRun is serve for the run of a program that may be pure: for one that is, what the
+// run needs beside registers is made ready only now.
+func (m *machine) serveRun() error {
+	if m.code.pure {
+		regs, pc, exit := m.regs, m.pc, m.exit
+		m.cpu.Begin()
+		m.begin(0)
+		m.regs, m.pc, m.exit = regs, pc, exit
+	}
+	return m.serve()
 }
 
 // Continue implements [vm.Runner].
@@ -73,7 +87,7 @@ func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
 	err := m.serve()
 	c.Done = m.executed()
 	m.busy = false
-	return m.regs[asm.R0], err
+	return m.result, err
 }
 
 // begin makes m ready to enter the code at its beginning, in the CPU's frame of that number.
@@ -84,11 +98,17 @@ func (m *machine) begin(frame int) {
 		c.PushFrame(frame)
 		c.EnterFrame(min(frame+code.depth, len(c.Frames)) - 1)
 	}
-	m.regs = [asm.NumRegisters]uint64{asm.R10: c.FramePointer(frame)}
-	m.pc, m.bottom = code.base, frame
+	m.registers(frame)
+}
+
+// registers sets them as they are at the beginning of a program in a frame, but for its
+// arguments.
+func (m *machine) registers(frame int) {
+	m.regs = [asm.NumRegisters]uint64{asm.R10: m.cpu.FramePointer(frame)}
+	m.pc, m.bottom, m.used = m.code.base, frame, false
 	m.frame = &m.frames[frame+1]
 	m.frame.mayGoto = vm.MayGotoLimit
-	m.frames[frame].ret = code.base + uintptr(code.done)
+	m.frames[frame].ret = m.code.base + uintptr(m.code.done)
 }
 
 // account makes n the number of instructions that the run has executed.
@@ -103,7 +123,7 @@ func (m *machine) executed() uint64 { return m.given - uint64(m.left) }
 
 // serve does what native code was left for and enters it again, until the function returns.
 func (m *machine) serve() error {
-	defer runtime.KeepAlive(m.code)
+	m.used = true
 	for m.exit != uint64(exitDone) {
 		e := &m.code.exits[m.exit]
 		m.pc = m.code.base + uintptr(e.resume)

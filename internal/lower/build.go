@@ -351,6 +351,7 @@ func (b *builder) control(ins asm.Instruction, info *asm.Info) error {
 	case asm.KindCallKfunc:
 		in.Op = Fault // like the call of a helper that is not there
 	case asm.KindLoadAbs, asm.KindLoadInd:
+		b.UsesPacket = true
 		in.Op, in.Size, in.Imm = Packet, uint8(info.Size.Bytes()), ins.Imm
 		if info.Kind == asm.KindLoadInd {
 			in.B = Reg(ins.Src)

@@ -136,6 +136,7 @@ type Program struct {
 	HasCallbacks bool
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
+	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 }
 
 // Regs is a set of registers.
