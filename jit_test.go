@@ -1,10 +1,14 @@
 package sandbpf
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/maps"
 )
@@ -50,4 +54,47 @@ func TestTailCallAcrossEngines(t *testing.T) {
 		require.Equal(t, uint64(4+3+2), caller.Stats().Instructions)
 		require.NoError(t, progs.Close())
 	}
+}
+
+// TestReplaceAndRun replaces a program again and again while it runs, so that code is
+// made, run and freed all the time: each run sees one program or the other.
+func TestReplaceAndRun(t *testing.T) {
+	h, err := hooks.New[struct{ N uint64 }]("replaced")
+	require.NoError(t, err)
+	v := newVM(t, WithCPUs(2), WithHook(h))
+	load := func(n int) *Program {
+		p, err := v.LoadProgram(&ProgramSpec{Name: "replaced", Type: Custom, AttachTo: "replaced",
+			Instructions: parse(t, fmt.Sprintf("r0 = *(u64 *)(r1 + 0)\nr2 = 0\nl:\nr2 += 1\nif r2 != 50 goto l\nr0 *= %d\nexit", n))}, nil)
+		require.NoError(t, err)
+		return p
+	}
+	first := load(2)
+	link, err := h.Attach(first)
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	rounds := 300
+	if testing.Short() {
+		rounds = 50
+	}
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for !done.Load() {
+				got, err := h.Fire(&struct{ N uint64 }{21})
+				if err != nil || got != 42 && got != 63 {
+					t.Errorf("got %d, %v", got, err)
+					return
+				}
+			}
+		})
+	}
+	for i := range rounds {
+		p := load(2 + i%2)
+		require.NoError(t, link.Replace(p))
+		require.NoError(t, p.Close())
+	}
+	done.Store(true)
+	wg.Wait()
+	require.NoError(t, link.Detach())
 }
