@@ -36,9 +36,9 @@ import (
 //
 // # Lookups take no lock
 //
-// The buckets are chains; an update links a new element at the head and then
-// unlinks the old one, under the bucket's lock, each with one store. Elements
-// are reused at once, but not before the lock that they were unlinked under is
+// The buckets are chains. Under the bucket's lock, with one store, an update puts a new
+// element where the old one was, or at the head, and a deletion unlinks one. Elements are
+// reused at once, but not before the lock that they were unlinked under is
 // given back. So a reader can stand on one that is moved under its feet, and
 // believes what it found only after a second look:
 //
@@ -293,35 +293,34 @@ func (h *hashMap) count() bool {
 
 func (h *hashMap) uncount() { atomic.AddUint32(&h.control().Count, ^uint32(0)) }
 
-// findLocked returns the element with the key. The caller holds the lock of b.
-func (h *hashMap) findLocked(b *HashBucket, hash uint32, key []byte) (ref uint32) {
-	for ref = b.Head; ref != 0; {
-		e := h.elem(ref)
+// findLocked returns the reference to the element with the key: the bucket's Head or
+// the Next of the element before it. It is 0 if there is none. The caller holds the
+// lock of b.
+func (h *hashMap) findLocked(b *HashBucket, hash uint32, key []byte) (at *uint32) {
+	for at = &b.Head; *at != 0; {
+		e := h.elem(*at)
 		if e.Hash == hash && h.sameKey(e, key) {
-			return ref
+			return at
 		}
-		ref = e.Next
+		at = &e.Next
 	}
-	return 0
+	return at
 }
 
-// link makes an element visible. The caller holds the lock of b; key and value
-// are in place.
-func (h *hashMap) link(b *HashBucket, ref, hash uint32) {
+// link makes an element visible: at will refer to it, and it to next. The caller holds
+// the lock of the chain; key and value are in place.
+func (h *hashMap) link(at *uint32, ref, hash, next uint32) {
 	e := h.elem(ref)
 	atomic.StoreUint32(&e.Hash, hash)
-	atomic.StoreUint32(&e.Next, b.Head)
+	atomic.StoreUint32(&e.Next, next)
 	atomic.AddUint32(&e.Seq, 1)
-	atomic.StoreUint32(&b.Head, ref)
+	atomic.StoreUint32(at, ref)
 }
 
-// unlink takes an element out of its chain. The caller holds the lock of b.
-func (h *hashMap) unlink(b *HashBucket, ref uint32) {
-	e := h.elem(ref)
-	at := &b.Head
-	for *at != ref {
-		at = &h.elem(*at).Next
-	}
+// unlink takes the element that at refers to out of its chain. The caller holds the
+// lock of the chain.
+func (h *hashMap) unlink(at *uint32) {
+	e := h.elem(*at)
 	atomic.StoreUint32(at, e.Next)
 	atomic.AddUint32(&e.Seq, 1)
 }
@@ -370,7 +369,8 @@ func (h *hashMap) store(cpu int, key, value []byte, flags uint64) Errno {
 // storeLocked is store under the lock of b. It is done unless it needs a spare
 // element, which only an LRU map can get.
 func (h *hashMap) storeLocked(b *HashBucket, c *change) (Errno, bool) {
-	old := h.findLocked(b, c.hash, c.key)
+	at := h.findLocked(b, c.hash, c.key)
+	old := *at
 	switch {
 	case old != 0 && c.flags == UpdateNoExist:
 		return EEXIST, true
@@ -400,15 +400,15 @@ func (h *hashMap) storeLocked(b *HashBucket, c *change) (Errno, bool) {
 	e := h.elem(ref)
 	h.fillKey(e, c.key)
 	h.fillValue(ref, c.cpu, c.value, true)
-	atomic.StoreUint32(&e.Used, 0)
-	h.link(b, ref, c.hash)
-	if old != 0 {
-		if h.lru {
-			atomic.StoreUint32(&e.Used, 1)
-		}
-		h.unlink(b, old)
-		c.old = old
+	if old == 0 {
+		atomic.StoreUint32(&e.Used, 0)
+		h.link(&b.Head, ref, c.hash, b.Head)
+		return 0, true
 	}
+	atomic.StoreUint32(&e.Used, 1)
+	h.link(at, ref, c.hash, h.elem(old).Next)
+	atomic.AddUint32(&h.elem(old).Seq, 1)
+	c.old = old
 	return 0, true
 }
 
@@ -446,12 +446,13 @@ func (h *hashMap) take(key, value []byte) Errno {
 	hash := h.hash(key)
 	b := h.bucket(hash & h.mask)
 	b.lock()
-	ref := h.findLocked(b, hash, key)
+	at := h.findLocked(b, hash, key)
+	ref := *at
 	if ref != 0 {
 		if value != nil {
 			h.copyValue(value, ref)
 		}
-		h.unlink(b, ref)
+		h.unlink(at)
 	}
 	b.unlock()
 	if ref == 0 {

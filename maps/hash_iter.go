@@ -12,7 +12,7 @@ func (h *hashMap) next(key, next []byte) Errno {
 		hash := h.hash(key)
 		b := h.bucket(hash & h.mask)
 		b.lock()
-		ref := h.findLocked(b, hash, key)
+		ref := *h.findLocked(b, hash, key)
 		if ref != 0 {
 			start = hash&h.mask + 1
 			if ref = h.elem(ref).Next; ref != 0 {

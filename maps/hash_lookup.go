@@ -147,7 +147,7 @@ func (h *hashMap) findKey(hash uint32, key []byte) (ref, seq uint32) {
 func (h *hashMap) findSlow(hash uint32, key []byte) (ref, seq uint32) {
 	b := h.bucket(hash & h.mask)
 	b.lock()
-	if ref = h.findLocked(b, hash, key); ref != 0 {
+	if ref = *h.findLocked(b, hash, key); ref != 0 {
 		seq = h.elem(ref).Seq
 	}
 	b.unlock()
@@ -199,7 +199,7 @@ func (h *hashMap) get(key, value []byte, _ uint64) Errno {
 	b := h.bucket(hash & h.mask)
 	b.lock()
 	defer b.unlock()
-	ref := h.findLocked(b, hash, key)
+	ref := *h.findLocked(b, hash, key)
 	if ref == 0 {
 		return ENOENT
 	}

@@ -31,7 +31,11 @@ func (h *hashMap) evict() uint32 {
 		b.lock()
 		// The element cannot have left the chain of this hash and kept its Seq.
 		if atomic.LoadUint32(&e.Seq) == seq {
-			h.unlink(b, ref)
+			at := &b.Head
+			for *at != ref {
+				at = &h.elem(*at).Next
+			}
+			h.unlink(at)
 			b.unlock()
 			return ref
 		}
