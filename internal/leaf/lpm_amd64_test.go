@@ -12,6 +12,11 @@ import (
 	"github.com/sandbpf/sandbpf/maps"
 )
 
+// lpmPrefix makes a key of a prefix whose first bytes are b, with data bytes of data.
+func lpmPrefix(data, bits uint32, b ...byte) []byte {
+	return append(binary.NativeEndian.AppendUint32(nil, bits), append(b, make([]byte, int(data)-len(b))...)...)
+}
+
 // lpmKey draws a key. Few bytes are drawn from few values, so that prefixes contain
 // each other and keys differ late.
 func lpmKey(r *rand.Rand, data int) []byte {

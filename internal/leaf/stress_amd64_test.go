@@ -29,10 +29,9 @@ func rounds() int {
 	return 40000
 }
 
-// together runs the functions at the same time, each again and again for rounds() times,
-// while the garbage collector runs all the time and the profiler interrupts: leaves have no
+// together runs the functions at the same time, each n times, while the garbage collector runs all the time and the profiler interrupts: leaves have no
 // frame that either knows of.
-func together(t *testing.T, fs ...func(r *rand.Rand) error) {
+func together(t *testing.T, n int, fs ...func(r *rand.Rand) error) {
 	t.Helper()
 	if pprof.StartCPUProfile(io.Discard) == nil {
 		defer pprof.StopCPUProfile()
@@ -48,7 +47,7 @@ func together(t *testing.T, fs ...func(r *rand.Rand) error) {
 	for i, f := range fs {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(i), 5))
-			for range rounds() {
+			for range n {
 				if err := f(r); err != nil {
 					t.Error(err)
 					return
@@ -102,7 +101,7 @@ func TestHashConcurrent(t *testing.T) {
 				}
 			}
 			goUpdate := func(key, value []byte, flags uint64) maps.Errno { return m.UpdateProg(2, key, value, flags) }
-			together(t,
+			together(t, rounds(),
 				write(w.update, w.remove),
 				write(goUpdate, m.DeleteProg),
 				func(r *rand.Rand) error {
@@ -181,7 +180,7 @@ func TestHashOwnWrites(t *testing.T) {
 				return nil
 			})
 		}
-		together(t, fs...)
+		together(t, rounds(), fs...)
 		checkHash(t, m)
 	}
 }
@@ -221,7 +220,7 @@ func TestHashCounters(t *testing.T) {
 			}
 			return nil
 		}
-		together(t, add(a.lookup), add(b.lookup), add(func(key []byte) uintptr { return m.LookupProg(2, key) }), churn)
+		together(t, rounds(), add(a.lookup), add(b.lookup), add(func(key []byte) uintptr { return m.LookupProg(2, key) }), churn)
 		sum := uint64(0)
 		for i := range uint32(stable) {
 			cpus := 1
@@ -273,7 +272,7 @@ func TestHashAccounting(t *testing.T) {
 				return nil
 			})
 		}
-		together(t, fs...)
+		together(t, rounds(), fs...)
 		require.Len(t, content(t, m), int(in.Load()-out.Load()))
 		require.NotZero(t, full.Load())
 		checkHash(t, m)
@@ -300,7 +299,7 @@ func TestLRUConcurrent(t *testing.T) {
 				return nil
 			})
 		}
-		together(t, fs...)
+		together(t, rounds(), fs...)
 		require.LessOrEqual(t, len(content(t, m)), int(room))
 		checkHash(t, m)
 	}
@@ -311,9 +310,7 @@ func TestLRUConcurrent(t *testing.T) {
 func TestLPMConcurrent(t *testing.T) {
 	for _, data := range []uint32{4, 6, 16} {
 		m := newMap(t, maps.Spec{Type: maps.LPMTrie, KeySize: 4 + data, ValueSize: 8, MaxEntries: 100, Flags: maps.FlagNoPrealloc}, 1)
-		prefix := func(bits uint32, b ...byte) []byte {
-			return append(binary.NativeEndian.AppendUint32(nil, bits), append(b, make([]byte, int(data)-len(b))...)...)
-		}
+		prefix := func(bits uint32, b ...byte) []byte { return lpmPrefix(data, bits, b...) }
 		for i := range byte(4) {
 			require.Zero(t, m.UpdateProg(0, prefix(16, 10, i), pattern(8, uint32(i)), 0))
 		}
@@ -333,7 +330,7 @@ func TestLPMConcurrent(t *testing.T) {
 				return nil
 			}
 		}
-		together(t, read(a), read(b), func(r *rand.Rand) error {
+		together(t, rounds(), read(a), read(b), func(r *rand.Rand) error {
 			i := byte(r.IntN(4))
 			// Around the stable /16, but never between it and 10.i.1.1.
 			k := [][]byte{prefix(8, 10), prefix(24, 10, i, 2), prefix(15, 10, i), prefix(24, 10, i, 128), prefix(32, 10, i, 1, 2), prefix(0)}[r.IntN(6)]
@@ -418,7 +415,7 @@ func TestRingConcurrent(t *testing.T) {
 			n++
 		}
 	})
-	together(t, fs...)
+	together(t, rounds(), fs...)
 	reader.Wait()
 	require.Zero(t, m.QueryProg(maps.RingQueryAvail))
 }
