@@ -296,6 +296,7 @@ func (b *layoutBuilder) value(f *cField, parent string, t reflect.Type, p place)
 		b.l.slices = append(b.l.slices, slice{p.path, p.off, p.ctxOff, p.write})
 		ptr := 2 * (len(b.l.slices) - 1)
 		b.field(p.path, p.ctxOff, 8, false, prog.PacketData, ptr)
+		b.l.ctx.Fields[len(b.l.ctx.Fields)-1].WritableData = p.write
 		b.field(p.path+"_end", p.ctxOff+8, 8, false, prog.PacketEnd, ptr+1)
 		return nil
 	case t.Kind() == reflect.Array:

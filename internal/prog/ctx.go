@@ -22,6 +22,9 @@ type CtxField struct {
 	Kind     FieldKind
 	Ptr      int // which of the run's context pointers a pointer field stands for
 	Writable bool
+	// WritableData says of a PacketData field of a custom hook that the bytes it points to
+	// may be written.
+	WritableData bool
 
 	// Reads and Writes are the sizes, each a power of two and as a set its own bit,
 	// of the naturally aligned accesses that Linux allows within the field.

@@ -1,0 +1,112 @@
+package verifier
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+)
+
+// checkAtomic executes an atomic operation, a load-acquire or a store-release (check_atomic).
+func (v *verifier) checkAtomic(in *insn) error {
+	switch in.kind {
+	case asm.KindLoadAcquire:
+		return v.loadAcquire(in)
+	case asm.KindStoreRelease:
+		return v.storeRelease(in)
+	}
+	src, err := v.readReg(in.Src)
+	if err != nil {
+		return err
+	}
+	dst, err := v.readReg(in.Dst)
+	if err != nil {
+		return err
+	}
+	to := *dst
+	load := -1
+	switch {
+	case in.info.Atomic == asm.AtomicCmpXchg:
+		load = int(asm.R0)
+		r0, err := v.readReg(asm.R0)
+		if err != nil {
+			return err
+		}
+		if !v.leaks && r0.isPointer() {
+			return v.failReg(asm.R0, CodePtrLeak, errnoEACCES, "r0 leaks an address into memory")
+		}
+	case in.info.Atomic.Fetch():
+		load = int(in.Src)
+	}
+	if !v.leaks && src.isPointer() {
+		return v.failReg(in.Src, CodePtrLeak, errnoEACCES, "%s leaks an address into memory", in.Src)
+	}
+	if err := v.atomicTarget(in.Dst, &to); err != nil {
+		return err
+	}
+	if load == int(asm.R10) {
+		return v.failReg(asm.R10, CodeFramePointer, errnoEACCES, "the frame pointer r10 is read-only")
+	}
+	a := access{r: in.Dst, off: int(in.Off), size: in.info.Size.Bytes(), value: -1, atomic: true, strict: true}
+	if err := v.checkAccess(&a); err != nil {
+		return err
+	}
+	if load >= 0 {
+		a.value = load
+		if err := v.checkAccess(&a); err != nil {
+			return err
+		}
+	}
+	a.value, a.write = -1, true
+	if err := v.checkAccess(&a); err != nil {
+		return err
+	}
+	if to.kind == ptrArena || load < 0 {
+		return v.samePointer(&to, in.Dst, false)
+	}
+	return nil
+}
+
+// atomicTarget refuses memory that atomic operations are not for (atomic_ptr_type_ok).
+func (v *verifier) atomicTarget(at asm.Register, r *reg) error {
+	switch r.kind {
+	case ptrCtx, ptrPacket, ptrPacketMeta, ptrFlowKeys, ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock:
+		return v.failReg(at, CodeAtomic, errnoEACCES, "atomic operations on a pointer to %s are not allowed", kindName(r))
+	}
+	return nil
+}
+
+func (v *verifier) loadAcquire(in *insn) error {
+	src, err := v.readReg(in.Src)
+	if err != nil {
+		return err
+	}
+	if _, err := v.writeReg(in.Dst); err != nil {
+		return err
+	}
+	from := *src
+	a := access{r: in.Src, off: int(in.Off), size: in.info.Size.Bytes(), value: int(in.Dst), atomic: true, strict: true}
+	if err := v.checkAccess(&a); err != nil {
+		return err
+	}
+	if err := v.samePointer(&from, in.Src, true); err != nil {
+		return err
+	}
+	return v.atomicTarget(in.Src, &from)
+}
+
+func (v *verifier) storeRelease(in *insn) error {
+	if _, err := v.readReg(in.Src); err != nil {
+		return err
+	}
+	dst, err := v.readReg(in.Dst)
+	if err != nil {
+		return err
+	}
+	to := *dst
+	a := access{r: in.Dst, off: int(in.Off), size: in.info.Size.Bytes(), write: true, value: int(in.Src), atomic: true, strict: true}
+	if err := v.checkAccess(&a); err != nil {
+		return err
+	}
+	if err := v.samePointer(&to, in.Dst, false); err != nil {
+		return err
+	}
+	return v.atomicTarget(in.Dst, &to)
+}

@@ -1,0 +1,155 @@
+package verifier
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/linux"
+	"github.com/sandbpf/sandbpf/internal/prog"
+)
+
+// The states of an open-coded iterator.
+const (
+	iterActive uint8 = 1 + iota
+	iterDrained
+)
+
+// iterSlots returns the slots of the stack that r points to, count of them, the lowest first.
+func (v *verifier) iterSlots(r *reg, count int) []*slot {
+	if r.kind != ptrStack || !r.Tnum.IsConst() {
+		return nil
+	}
+	off := int(int64(r.off) + int64(r.Tnum.Value))
+	if off%8 != 0 || off < -512 || off+8*count > 0 {
+		return nil
+	}
+	f := v.cur.frames[r.frame]
+	f.grow(off)
+	v.deepen(int(r.frame), off)
+	list := make([]*slot, count)
+	for i := range list {
+		list[i] = f.slotAt(off + 8*i)
+	}
+	return list
+}
+
+// iterAt returns the first slot of an iterator of a type, nil if r does not point to one that was
+// initialised.
+func (v *verifier) iterAt(r *reg, t *prog.BTFType) *slot {
+	list := v.iterSlots(r, (int(t.Size)+7)/8)
+	if list == nil {
+		return nil
+	}
+	for i, s := range list {
+		if s.bytes[0] != byteIter || s.reg.aux != v.typeID(t) || (i == 0) != (s.reg.ref != 0) {
+			return nil
+		}
+	}
+	return list[0]
+}
+
+// argIter checks the iterator argument of a kernel function (process_iter_arg), and makes or destroys
+// it.
+func (v *verifier) argIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFType) error {
+	if r.kind != ptrStack {
+		return v.failReg(at, CodeArgType, errnoEINVAL, "%s must point to an iterator on the stack", at)
+	}
+	t = linux.Resolve(t)
+	if k.Flags&linux.KfIterNew != 0 {
+		return v.newIter(k, r, at, t)
+	}
+	s := v.iterAt(r, t)
+	if s == nil {
+		return v.failReg(at, CodeIterator, errnoEINVAL, "%s must point to an iterator of type %s that was initialised", at, t.Name)
+	}
+	if s.reg.off != 0 && !v.inRCUSection() { // made in an RCU read section that is over
+		return v.failReg(at, CodeIterator, errnoEINVAL, "the iterator's RCU read section is over")
+	}
+	v.callArgs.iter = s
+	if k.Flags&linux.KfIterDestroy != 0 {
+		return v.destroyIter(r, s, (int(t.Size)+7)/8)
+	}
+	return nil
+}
+
+func (v *verifier) newIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFType) error {
+	n := (int(t.Size) + 7) / 8
+	list := v.iterSlots(r, n)
+	if list == nil {
+		return v.failReg(at, CodeIterator, errnoEINVAL, "an iterator %s takes %d aligned bytes of the stack", t.Name, 8*n)
+	}
+	for _, s := range list {
+		if b := s.bytes[0]; b == byteIter || b == byteDynptr || b == byteIRQ {
+			return v.failReg(at, CodeIterator, errnoEINVAL, "%s points to where an iterator or dynptr is already", at)
+		}
+	}
+	ref := v.acquire(refPointer)
+	for i, s := range list {
+		for j := range s.bytes {
+			s.bytes[j] = byteIter
+		}
+		s.reg = reg{kind: slotIter, aux: v.typeID(t), frame: iterActive}
+		if i == 0 {
+			s.reg.ref = ref
+		}
+	}
+	return nil
+}
+
+// destroyIter gives an iterator back.
+func (v *verifier) destroyIter(r *reg, first *slot, n int) error {
+	ref := first.reg.ref
+	if !v.release(ref) {
+		return v.internal("iterator without its reference")
+	}
+	for _, s := range v.iterSlots(r, n) {
+		*s = slot{}
+	}
+	return nil
+}
+
+// iterActive reports whether the iterator that r1 points to has more elements to give.
+func (v *verifier) iterActive(s *state) bool {
+	r := &s.cur().regs[asm.R1]
+	if r.kind != ptrStack {
+		return false
+	}
+	off := int(int64(r.off) + int64(r.Tnum.Value))
+	if off >= 0 || off < -512 {
+		return false
+	}
+	x := s.frames[r.frame].slotAt(off)
+	return x != nil && x.bytes[0] == byteIter && x.reg.frame == iterActive
+}
+
+// iterNext is the next element, in a state of its own, or the end (process_iter_next_call).
+func (v *verifier) iterNext() error {
+	it := v.callArgs.iter
+	if it.reg.frame == iterActive {
+		s, err := v.push(v.insnIdx+1, v.insnIdx, errnoENOMEM)
+		if err != nil {
+			return err
+		}
+		v.iterOf(s, it).size++ // the depth
+		if parent := v.cur.parent; parent != nil {
+			if prev := v.previousAt(parent, v.insnIdx); prev != nil {
+				v.widen(prev, s)
+			}
+		}
+		s.cur().regs[asm.R0].flags &^= orNull
+		it.reg.frame = iterDrained
+	}
+	// At the end there is no element.
+	v.cur.cur().regs[asm.R0] = constReg(0)
+	return nil
+}
+
+// iterOf returns in s the slot that is it in the current state.
+func (v *verifier) iterOf(s *state, it *slot) *reg {
+	for i, f := range v.cur.frames {
+		for n := range f.slots {
+			if &f.slots[n] == it {
+				return &s.frames[i].slots[n].reg
+			}
+		}
+	}
+	return &reg{}
+}

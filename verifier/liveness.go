@@ -1,0 +1,308 @@
+package verifier
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/linux"
+)
+
+// What a path will still read decides what a state has to agree in with another one to be
+// as good (see prune.go). It is computed before the walk, for each function by itself.
+
+// findLiveness computes insn.live and insn.slots.
+func (v *verifier) findLiveness() {
+	for i := range v.funcs {
+		f := &v.funcs[i]
+		v.followFrame(f)
+		for changed := true; changed; {
+			changed = false
+			for slot := f.end - 1; slot >= f.start; slot-- {
+				in := &v.insns[slot]
+				if in.mark&markSecond != 0 {
+					continue
+				}
+				live, slots := v.liveAfter(slot)
+				use, def := v.registers(in)
+				live = live&^def | use
+				read, write := v.effects[slot].read, v.effects[slot].write
+				slots = slots&^write | read
+				if live != in.live || slots != in.slots {
+					in.live, in.slots = live, slots
+					changed = true
+				}
+			}
+		}
+	}
+}
+
+func (v *verifier) liveAfter(slot int) (live uint16, slots uint64) {
+	next, target := v.successors(slot)
+	if next >= 0 && next < len(v.insns) {
+		live, slots = v.insns[next].live, v.insns[next].slots
+	}
+	if target >= 0 {
+		live |= v.insns[target].live
+		slots |= v.insns[target].slots
+	}
+	return live, slots
+}
+
+const (
+	callerSaved = 0x3f // r0 to r5
+	arguments   = 0x3e // r1 to r5
+)
+
+func bit(r asm.Register) uint16 { return 1 << r }
+
+// registers returns the registers that an instruction reads and those that it writes
+// (compute_insn_live_regs).
+func (v *verifier) registers(in *insn) (use, def uint16) {
+	dst, src := bit(in.Dst), bit(in.Src)
+	switch in.kind {
+	case asm.KindALU:
+		if in.info.ALU != asm.Mov {
+			use = dst
+		}
+		if in.info.Source == asm.RegSource {
+			use |= src
+		}
+		return use, dst
+	case asm.KindNeg, asm.KindToLE, asm.KindToBE, asm.KindBSwap:
+		return dst, dst
+	case asm.KindMovSX, asm.KindAddrSpaceCast, asm.KindLoad, asm.KindLoadAcquire:
+		return src, dst
+	case asm.KindLoadImm64:
+		return 0, dst
+	case asm.KindLoadAbs, asm.KindLoadInd:
+		return 0x3ff, 0
+	case asm.KindStoreImm:
+		return dst, 0
+	case asm.KindStoreReg, asm.KindStoreRelease:
+		return dst | src, 0
+	case asm.KindAtomic:
+		switch {
+		case in.info.Atomic == asm.AtomicCmpXchg:
+			return dst | src | 1, 1
+		case in.info.Atomic.Fetch():
+			return dst | src, src
+		}
+		return dst | src, 0
+	case asm.KindJump:
+		if in.info.Source == asm.RegSource {
+			return dst | src, 0
+		}
+		return dst, 0
+	case asm.KindCallLocal:
+		return arguments, callerSaved
+	case asm.KindCallHelper, asm.KindCallKfunc:
+		return uint16(1)<<(v.numArgs(in)+1) - 1&^1, callerSaved
+	case asm.KindExit:
+		return 1, 0
+	}
+	return 0, 0
+}
+
+// numArgs returns how many arguments a helper or kernel function takes.
+func (v *verifier) numArgs(in *insn) int {
+	if in.kind == asm.KindCallHelper {
+		if p := v.helperProto(asm.BuiltinFunc(in.Imm)); p != nil {
+			return len(p.Args)
+		}
+		return 5
+	}
+	if k, ok := linux.KfuncByName(v.p.Kfuncs[in.Imm].Name); ok && k.Proto != nil {
+		return min(len(k.Proto.Params), 5)
+	}
+	return 5
+}
+
+// stackEffect is what an instruction does to the frame of its function: the slots that it may
+// read and those that it writes whole.
+type stackEffect struct{ read, write uint64 }
+
+const allSlots = ^uint64(0)
+
+// place says where a register points in the frame, as far as the code alone tells.
+type place int16
+
+const (
+	placeNone    place = 1       // no pointer into the frame
+	placeUnknown place = 2       // somewhere in the frame
+	placeUnset   place = 3       // no path has come here yet
+	placeLowest  place = -1 << 9 // places down to here are offsets from r10
+)
+
+func (p place) inFrame() bool { return p <= 0 || p == placeUnknown }
+
+// join returns what is true of both.
+func (p place) join(q place) place {
+	switch {
+	case p == q, q == placeUnset:
+		return p
+	case p == placeUnset:
+		return q
+	case p.inFrame() || q.inFrame():
+		return placeUnknown
+	}
+	return placeNone
+}
+
+type places [11]place
+
+// followFrame finds the effects of f's instructions on its frame. It follows r10 through
+// moves and additions of constants, forward, until nothing changes.
+func (v *verifier) followFrame(f *subprog) {
+	if len(v.effects) < len(v.insns) {
+		v.effects = make([]stackEffect, len(v.insns))
+		v.places = make([]places, len(v.insns))
+	}
+	for slot := f.start; slot < f.end; slot++ {
+		v.effects[slot] = stackEffect{}
+		for r := range v.places[slot] {
+			v.places[slot][r] = placeUnset
+		}
+	}
+	entry := &v.places[f.start]
+	for r := range entry {
+		entry[r] = placeNone
+	}
+	entry[10] = 0
+	f.escapes = false
+	for changed := true; changed && !f.escapes; {
+		changed = false
+		for slot := f.start; slot < f.end; slot++ {
+			if v.insns[slot].mark&markSecond != 0 || v.places[slot][10] == placeUnset {
+				continue
+			}
+			after := v.places[slot]
+			v.follow(f, slot, &after)
+			next, target := v.successors(slot)
+			for _, to := range [2]int{next, target} {
+				if to >= 0 && to < f.end && v.joinPlaces(to, &after) {
+					changed = changed || to <= slot
+				}
+			}
+		}
+	}
+	if f.escapes {
+		for slot := f.start; slot < f.end; slot++ {
+			v.effects[slot] = stackEffect{read: allSlots}
+		}
+	}
+}
+
+// joinPlaces adds what holds on one way to slot to what holds there.
+func (v *verifier) joinPlaces(slot int, from *places) (changed bool) {
+	to := &v.places[slot]
+	for r := range to {
+		if p := to[r].join(from[r]); p != to[r] {
+			to[r], changed = p, true
+		}
+	}
+	return changed
+}
+
+// follow finds the effect of one instruction and what registers point to after it.
+func (v *verifier) follow(f *subprog, slot int, at *places) {
+	in, effect := &v.insns[slot], &v.effects[slot]
+	*effect = stackEffect{}
+	size := in.info.Size.Bytes()
+	switch in.kind {
+	case asm.KindALU:
+		at[in.Dst%11] = v.moved(in, at)
+	case asm.KindLoad, asm.KindLoadAcquire:
+		effect.read = slotsRead(at[in.Src%11], int(in.Off), size)
+		at[in.Dst%11] = placeNone
+	case asm.KindStoreReg, asm.KindStoreRelease:
+		f.escapes = f.escapes || at[in.Src%11].inFrame()
+		effect.write = slotsWritten(at[in.Dst%11], int(in.Off), size)
+	case asm.KindStoreImm:
+		effect.write = slotsWritten(at[in.Dst%11], int(in.Off), size)
+	case asm.KindAtomic:
+		f.escapes = f.escapes || at[in.Src%11].inFrame()
+		effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)
+	case asm.KindCallLocal:
+		for r := 1; r <= 5; r++ {
+			if at[r].inFrame() {
+				effect.read = allSlots
+			}
+		}
+		clobber(at)
+	case asm.KindCallHelper, asm.KindCallKfunc:
+		for r := 1; r <= v.numArgs(in); r++ {
+			if in.mark&markCallback != 0 && at[r].inFrame() {
+				effect.read = allSlots
+			}
+			effect.read |= slotsAbove(at[r])
+		}
+		clobber(at)
+	default:
+		_, def := v.registers(in)
+		for r := range at[:10] {
+			if def>>r&1 != 0 {
+				at[r] = placeNone
+			}
+		}
+	}
+}
+
+func clobber(at *places) {
+	for r := range at[:6] {
+		at[r] = placeNone
+	}
+}
+
+// moved returns where dst points after an arithmetic instruction.
+func (v *verifier) moved(in *insn, at *places) place {
+	dst, src := at[in.Dst%11], at[in.Src%11]
+	byReg := in.info.Source == asm.RegSource
+	switch {
+	case in.info.ALU == asm.Mov && byReg:
+		return src
+	case in.info.ALU == asm.Mov:
+		return placeNone
+	case byReg && src.inFrame():
+		return placeUnknown
+	case !dst.inFrame():
+		return placeNone
+	case in.info.ALU == asm.Add && !byReg && in.info.Wide && dst != placeUnknown:
+		if off := int64(dst) + in.Imm; off <= 0 && off >= int64(placeLowest) {
+			return place(off)
+		}
+	}
+	return placeUnknown
+}
+
+// slotsRead returns the slots that an access of size bytes may read.
+func slotsRead(p place, off, size int) uint64 {
+	if !p.inFrame() {
+		return 0
+	}
+	lo, hi := int(p)+off, int(p)+off+size
+	if p == placeUnknown || lo < -512 || hi > 0 {
+		return allSlots
+	}
+	return uint64(1)<<slotIndex(lo)*2 - uint64(1)<<slotIndex(hi-1)
+}
+
+// slotsWritten returns the slots that an access of size bytes writes whole.
+func slotsWritten(p place, off, size int) uint64 {
+	if !p.inFrame() || p == placeUnknown || size != 8 {
+		return 0
+	}
+	lo := int(p) + off
+	if lo < -512 || lo > -8 || lo%8 != 0 {
+		return 0
+	}
+	return 1 << slotIndex(lo)
+}
+
+// slotsAbove returns the slots from p up: what a function that is given p may read.
+func slotsAbove(p place) uint64 {
+	switch {
+	case p == placeUnknown:
+		return allSlots
+	case p >= 0 || p < -512:
+		return 0
+	}
+	return uint64(1)<<slotIndex(int(p))*2 - 1
+}
