@@ -43,15 +43,28 @@ var GeneratedMaps = []struct {
 // Generate makes a program of a seed: mostly one that Linux accepts, of maps, helpers,
 // packets, spills, loops, subprograms and 32-bit arithmetic. One in three is made with
 // mistakes. The same seed makes the same program.
-func Generate(seed uint64) *Generated {
-	g := &generator{r: rand.New(rand.NewPCG(seed, 0x5eed))}
+func Generate(seed uint64) *Generated { return generate(seed, false) }
+
+// GenerateRunnable is Generate for programs that the engines here can run: of types that
+// have a hook, without kernel functions.
+func GenerateRunnable(seed uint64) *Generated { return generate(seed, true) }
+
+func generate(seed uint64, runnable bool) *Generated {
+	g := &generator{r: rand.New(rand.NewPCG(seed, 0x5eed)), runnable: runnable}
 	if g.r.IntN(3) == 0 {
 		g.wrong = 0.005 + 0.05*g.r.Float64()
 	}
-	g.typ = generatedTypes[g.r.IntN(len(generatedTypes))]
+	types := generatedTypes
+	if runnable {
+		types = types[:runnableTypes]
+	}
+	g.typ = pick(g, types...)
 	g.program()
 	return &Generated{Type: g.typ, Insns: g.out, Funcs: g.funcs}
 }
+
+// runnableTypes is how many of generatedTypes, from the start, have a hook here.
+const runnableTypes = 8
 
 // generatedTypes are the types of generated programs; the more often, the more frequent.
 var generatedTypes = []prog.Type{
@@ -65,7 +78,7 @@ type valueKind uint8
 const (
 	nothing valueKind = iota
 	scalar
-	context
+	ctxPointer
 	frame     // pointer to the stack of this function
 	memory    // map value, ring-buffer record, memory of the caller
 	packet    // pointer into the packet
@@ -101,10 +114,12 @@ type generator struct {
 	r     *rand.Rand
 	typ   prog.Type
 	wrong float64 // how likely a mistake is where one can be made
-	out   asm.Instructions
-	funcs []GeneratedFunc
-	later []func() // functions that are called and not written yet
-	calls int      // depth of calls of the function at hand
+
+	runnable bool // no kernel functions
+	out      asm.Instructions
+	funcs    []GeneratedFunc
+	later    []func() // functions that are called and not written yet
+	calls    int      // depth of calls of the function at hand
 
 	state
 	marks  []string // labels of the next instruction
@@ -149,7 +164,7 @@ func (g *generator) mark(label string) { g.marks = append(g.marks, label) }
 // program writes the entry and all functions that it calls.
 func (g *generator) program() {
 	g.left = 5 + g.r.IntN(40)
-	g.regs[asm.R1] = value{kind: context}
+	g.regs[asm.R1] = value{kind: ctxPointer}
 	g.function("entry", 0)
 	g.funcs = append([]GeneratedFunc{{Label: "entry", Decl: "int entry(ctx *)", Global: true}}, g.funcs...)
 	for len(g.later) > 0 {
@@ -166,7 +181,7 @@ func (g *generator) function(label string, calls int) {
 	g.exit, g.calls, g.noExit, g.nested, g.locked = g.label(), calls, 0, 0, [asm.NumRegisters]bool{}
 	g.regs[asm.R10] = value{kind: frame}
 	g.locked[asm.R10] = true
-	if g.regs[asm.R1].kind == context {
+	if g.regs[asm.R1].kind == ctxPointer {
 		g.copy(asm.R6, asm.R1)
 		g.locked[asm.R6] = true
 	}

@@ -70,7 +70,7 @@ func (g *generator) bufferCall() {
 			g.emit(asm.Mov.Imm(r, int32(4*(1+g.r.IntN(size/4)))))
 		}
 	}
-	ctx, hasCtx := g.some(func(v value) bool { return v.kind == context })
+	ctx, hasCtx := g.some(func(v value) bool { return v.kind == ctxPointer })
 	skb := g.typ == prog.SchedCLS || g.typ == prog.SocketFilter || g.typ == prog.CGroupSKB || g.typ == prog.LWTXmit || g.typ == prog.SkSKB
 	switch n := g.r.IntN(3); {
 	case n == 0 && skb && hasCtx && ctx >= asm.R6:
@@ -94,7 +94,7 @@ func (g *generator) bufferCall() {
 
 // movePacket calls a helper after which packet pointers are no more.
 func (g *generator) movePacket() {
-	ctx, ok := g.some(func(v value) bool { return v.kind == context })
+	ctx, ok := g.some(func(v value) bool { return v.kind == ctxPointer })
 	if !ok || g.noExit > 0 {
 		return
 	}
@@ -188,7 +188,7 @@ func (g *generator) mayGoto() {
 
 // iterator loops over numbers by an open-coded iterator.
 func (g *generator) iterator() {
-	if g.nested > 1 || g.noExit > 0 || g.calls > 0 {
+	if g.runnable || g.nested > 1 || g.noExit > 0 || g.calls > 0 {
 		return
 	}
 	const at = -8*frameSlots - 8*20
@@ -260,9 +260,9 @@ func (g *generator) subprogram() {
 	arg := func(v value, c string) {
 		args, params = append(args, v), append(params, c)
 	}
-	if ctx, ok := g.some(func(v value) bool { return v.kind == context }); ok && g.chance(60) && ctx >= asm.R6 {
+	if ctx, ok := g.some(func(v value) bool { return v.kind == ctxPointer }); ok && g.chance(60) && ctx >= asm.R6 {
 		g.emit(asm.Mov.Reg(asm.R1, ctx))
-		arg(value{kind: context}, "ctx *")
+		arg(value{kind: ctxPointer}, "ctx *")
 	}
 	for len(args) < 4 && g.chance(60) {
 		to := asm.R1 + asm.Register(len(args))

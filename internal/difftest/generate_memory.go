@@ -412,7 +412,7 @@ var packetFields = map[prog.Type][2]int16{
 // packetCheck loads packet pointers and compares them.
 func (g *generator) packetCheck() {
 	fields, ok := packetFields[g.typ]
-	ctx, has := g.some(func(v value) bool { return v.kind == context })
+	ctx, has := g.some(func(v value) bool { return v.kind == ctxPointer })
 	if !ok || !has || g.noExit > 0 {
 		return
 	}
@@ -459,7 +459,7 @@ var contextFields = map[prog.Type][][2]int{
 
 // contextLoad loads a field of the context.
 func (g *generator) contextLoad() {
-	ctx, ok := g.some(func(v value) bool { return v.kind == context })
+	ctx, ok := g.some(func(v value) bool { return v.kind == ctxPointer })
 	if !ok {
 		return
 	}
@@ -480,7 +480,7 @@ func (g *generator) contextLoad() {
 
 // packetLoad is one of the packet loads of classic BPF.
 func (g *generator) packetLoad() {
-	if g.typ != prog.SchedCLS && g.typ != prog.SocketFilter || g.regs[asm.R6].kind != context || g.noExit > 0 || g.calls > 0 {
+	if g.typ != prog.SchedCLS && g.typ != prog.SocketFilter || g.regs[asm.R6].kind != ctxPointer || g.noExit > 0 || g.calls > 0 {
 		return
 	}
 	size := pick(g, asm.PacketByte, asm.PacketHalf, asm.PacketWord)
