@@ -8,6 +8,8 @@ func (v *verifier) checkAttach() error {
 	switch {
 	case v.p.Type == prog.Custom:
 		return nil
+	case !v.leaks && needsPerfmon(v.p.Type):
+		return v.failf(-1, CodePrivilege, errnoEPERM, "programs of type %v need CAP_PERFMON", v.p.Type)
 	case !v.known:
 		return v.failf(-1, CodeUnsupported, errnoEINVAL, "programs of type %v are not known", v.p.Type)
 	case v.p.Type == prog.Syscall && !v.sleepable:
@@ -28,6 +30,16 @@ func (v *verifier) maySleep() bool {
 		}
 		return false
 	case prog.LSM, prog.Kprobe, prog.StructOps, prog.Syscall:
+		return true
+	}
+	return false
+}
+
+// needsPerfmon reports whether programs of a type see what the kernel does (is_perfmon_prog_type).
+func needsPerfmon(t prog.Type) bool {
+	switch t {
+	case prog.Kprobe, prog.Tracepoint, prog.PerfEvent, prog.RawTracepoint, prog.RawTracepointWritable, prog.Tracing, prog.LSM,
+		prog.StructOps, prog.Extension:
 		return true
 	}
 	return false

@@ -290,7 +290,7 @@ func (v *verifier) checkCast(in *insn) error {
 	if err != nil {
 		return err
 	}
-	if v.arena() < 0 {
+	if !v.usesArena {
 		return v.fail(CodeArena, errnoEINVAL, "addr_space_cast in a program without an arena")
 	}
 	if src.isPointer() && src.kind != ptrArena && !v.leaks {

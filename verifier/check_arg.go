@@ -23,7 +23,7 @@ func (v *verifier) checkArg(arg *helper.Arg, proto *helper.Proto, i int) error {
 		}
 		return nil
 	}
-	if r.isPacket() && !(meta.packetOK && v.seesPacket || v.p.Type == prog.CGroupSockopt) {
+	if r.isPacket() && !(meta.packetOK && v.seesPacket && v.p.Type != prog.SockOps || v.p.Type == prog.CGroupSockopt) {
 		return v.failReg(at, CodePacketAccess, errnoEACCES, "%s does not take memory of the packet", meta.name)
 	}
 	kind := arg.Kind
@@ -85,8 +85,10 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 		ok = r.kind == ptrCtx
 	case helper.ArgMapPtr:
 		ok = r.kind == ptrMap
-	case helper.ArgSize, helper.ArgSize0, helper.ArgAllocSize, helper.ArgConst0:
+	case helper.ArgSize, helper.ArgSize0, helper.ArgAllocSize:
 		ok = r.kind == scalar
+	case helper.ArgConst0:
+		ok = true // the helper's own check says more
 	case helper.ArgSocket:
 		ok = r.kind == ptrSocket && r.flags == 0
 	case helper.ArgSockCommon:
@@ -111,11 +113,11 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 		ok = r.kind == ptrStack || r.kind == ptrDynptr
 	}
 	if !ok {
-		e := v.failReg(at, CodeArgType, errnoEACCES, "%s wants %s in %s, it is %s", v.callArgs.name, argNames[kind], at, kindName(reg))
+		code := CodeArgType
 		if reg.has(orNull) {
-			e.Hint = "compare it with null first"
+			code = CodeArgNull
 		}
-		return e
+		return v.failReg(at, code, errnoEACCES, "%s wants %s in %s, it is %s", v.callArgs.name, argNames[kind], at, kindName(reg))
 	}
 	if r.kind == ptrBTF {
 		return v.argStruct(kind, arg, reg, at)
@@ -238,7 +240,8 @@ func (v *verifier) argValue(kind helper.ArgKind, arg *helper.Arg, proto *helper.
 		if meta.m < 0 {
 			return v.fail(CodeArgType, errnoEACCES, "a value without its map")
 		}
-		meta.raw = arg.Flags&helper.FlagUninit != 0
+		// What a Bloom filter is asked for is read.
+		meta.raw = arg.Flags&helper.FlagUninit != 0 && v.maps[meta.m].Type != maps.BloomFilter
 		return v.argMemory(at, int64(v.maps[meta.m].ValueSize), arg.Flags&helper.FlagWrite != 0, false)
 	case helper.ArgMem:
 		meta.raw = arg.Flags&helper.FlagUninit != 0
@@ -447,7 +450,7 @@ func (v *verifier) argMapValue(a *access, r *reg, zeroOK bool) error {
 func (v *verifier) argObject(a *access, r *reg) error {
 	t := v.types[r.aux]
 	if a.write && !(r.has(alloc) && (r.ref != 0 || r.has(nonOwn))) {
-		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "struct %s is read-only", t.Name)
+		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name, t.Name)
 	}
 	if int(r.off)+a.size > int(t.Size) || r.off < 0 {
 		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "%d bytes at offset %d are outside of struct %s", a.size, r.off, t.Name)

@@ -170,6 +170,11 @@ func (v *verifier) afterArgs(meta *callMeta) error {
 	if meta.rawSize > 0 {
 		r := &v.cur.cur().regs[meta.rawReg]
 		off := int(int64(r.off) + int64(r.Tnum.Value))
+		if !v.leaks {
+			if err := v.keepSpills(meta.rawReg, r, off, off+meta.rawSize); err != nil {
+				return err
+			}
+		}
 		if err := v.destroyDynptr(v.cur.frames[r.frame], r.frame, off, meta.rawSize); err != nil {
 			return err
 		}
@@ -334,7 +339,7 @@ func (v *verifier) checkFormat(meta *callMeta) error {
 	if !ok {
 		return v.failReg(asm.R3, CodeArgConst, errnoEACCES, "the format is no constant string")
 	}
-	if n, ok := formatArgs(format); !ok || n != int(size.Tnum.Value/8) {
+	if n, ok := formatArgs(format); !ok || n > int(size.Tnum.Value/8) {
 		return v.fail(CodeArgConst, errnoEINVAL, "the format %q does not go with %d arguments", format, size.Tnum.Value/8)
 	}
 	return nil
@@ -498,7 +503,7 @@ func (v *verifier) checkLoadImm64(in *insn) error {
 	case asm.PseudoFunc:
 		fn := v.funcOf(in.target)
 		if v.funcs[fn].proto == nil && !v.hasFuncInfo() {
-			return v.fail(CodeCallback, errnoEINVAL, "the address of a function needs its type (BTF)")
+			return v.fail(CodeBTF, errnoEINVAL, "the address of a function needs its type (BTF)")
 		}
 		if v.funcs[fn].linkage != prog.Static {
 			return v.fail(CodeCallback, errnoEINVAL, "function %s is not static, its address cannot be taken", v.funcs[fn].name)

@@ -145,7 +145,7 @@ func (v *verifier) checkPacketLoad(in *insn) error {
 	switch v.p.Type {
 	case prog.SocketFilter, prog.SchedCLS, prog.SchedACT:
 	default:
-		return v.fail(CodeHelperDenied, errnoEINVAL, "packet loads (LD_ABS, LD_IND) are not for programs of type %v", v.p.Type)
+		return v.fail(CodePacketAccess, errnoEINVAL, "packet loads (LD_ABS, LD_IND) are not for programs of type %v", v.p.Type)
 	}
 	if _, err := v.readReg(asm.R6); err != nil {
 		return err

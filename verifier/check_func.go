@@ -134,6 +134,8 @@ func (v *verifier) globalParam(fn, i int) (kind globalArg, t *prog.BTFType, size
 	}
 	target := t.Elem
 	switch {
+	case has("ctx") && !v.isCtxTarget(target):
+		return bad()
 	case has("ctx") || target != nil && target.Kind != prog.BTFVoid && target.Name != "" && v.isCtxStruct(target.Name):
 		return argContext, nil, 0, false, nil
 	case target != nil && target.Name == "bpf_dynptr":
@@ -148,6 +150,18 @@ func (v *verifier) globalParam(fn, i int) (kind globalArg, t *prog.BTFType, size
 		return bad()
 	}
 	return argMem, target, sizeOf(target), !has("nonnull"), nil
+}
+
+// isCtxTarget reports whether a parameter with the tag of a context may point to a type
+// (btf_validate_prog_ctx_type).
+func (v *verifier) isCtxTarget(t *prog.BTFType) bool {
+	switch v.p.Type {
+	case prog.RawTracepoint, prog.RawTracepointWritable, prog.Tracing, prog.LSM, prog.StructOps, prog.Syscall, prog.Tracepoint:
+		if t == nil || t.Kind == prog.BTFVoid || t.Kind == prog.BTFInt && t.Size == 8 {
+			return true
+		}
+	}
+	return t != nil && t.Name != "" && v.isCtxStruct(t.Name)
 }
 
 // isCtxStruct reports whether a struct is what programs of this type know their context as.

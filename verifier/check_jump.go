@@ -32,8 +32,8 @@ func (v *verifier) checkJump(in *insn) (int, error) {
 	if known, taken := v.decide(in, dst, src); known {
 		return v.constantJump(in, dst, src, byReg, taken)
 	}
-	if !v.leaks && !byReg && dst.isPointer() && !(in.Imm == 0 && isEquality(in.info.Jump) && dst.has(orNull)) {
-		return 0, v.failReg(in.Dst, CodePtrCompare, errnoEACCES, "comparison of a pointer with a number")
+	if !v.leaks && dst.isPointer() && !v.teaches(in, dst, src, byReg) {
+		return 0, v.failReg(in.Dst, CodePtrCompare, errnoEACCES, "comparison of a pointer")
 	}
 	v.proof.Insns[at].Taken, v.proof.Insns[at].Falls = true, true
 	links := v.collectLinks(in, dst, src, byReg)
@@ -60,6 +60,22 @@ func (v *verifier) comparable(in *insn, dst, src *reg) error {
 		r = in.Dst
 	}
 	return v.failReg(r, CodePtrCompare, errnoEACCES, "comparison of a pointer")
+}
+
+// teaches reports whether something is learned of a pointer that is compared: all else would tell
+// an address.
+func (v *verifier) teaches(in *insn, dst, src *reg, byReg bool) bool {
+	if !in.info.Wide {
+		return false
+	}
+	if !byReg {
+		return in.Imm == 0 && isEquality(in.info.Jump) && dst.has(orNull)
+	}
+	switch in.info.Jump {
+	case asm.JGT, asm.JGE, asm.JLT, asm.JLE:
+		return isPacketPair(dst, src) || isPacketPair(src, dst)
+	}
+	return false
 }
 
 // jumpFlags says which operands of a jump are stack pointers, for the way back.

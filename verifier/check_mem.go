@@ -113,7 +113,7 @@ func (v *verifier) checkAccess(a *access) error {
 		return err
 	}
 	off := a.off + int(r.off)
-	if a.write && a.value >= 0 && a.value != 10 && r.kind != ptrStack && r.kind != scalar && !v.leaks && v.cur.cur().regs[a.value].isPointer() {
+	if a.write && a.value >= 0 && r.kind != ptrStack && r.kind != scalar && !v.leaks && v.cur.cur().regs[a.value].isPointer() {
 		return v.failReg(asm.Register(a.value), CodePtrLeak, errnoEACCES, "%s leaks an address into %s", asm.Register(a.value), kindName(r))
 	}
 	switch r.kind {
@@ -391,9 +391,9 @@ func (v *verifier) inPacket(r *reg, at asm.Register, insnOff, n int, zeroOK bool
 // (may_access_direct_pkt_data).
 func packetAccess(t prog.Type, attach prog.AttachType) (read, write bool) {
 	switch t {
-	case prog.SchedCLS, prog.SchedACT, prog.XDP, prog.LWTXmit, prog.SkSKB, prog.SkMsg, prog.CGroupSockopt, prog.SockOps:
+	case prog.SchedCLS, prog.SchedACT, prog.XDP, prog.LWTXmit, prog.SkSKB, prog.SkMsg, prog.CGroupSockopt:
 		return true, true
-	case prog.LWTIn, prog.LWTOut, prog.LWTSeg6Local, prog.SkReuseport, prog.FlowDissector, prog.CGroupSKB:
+	case prog.LWTIn, prog.LWTOut, prog.LWTSeg6Local, prog.SkReuseport, prog.FlowDissector, prog.CGroupSKB, prog.SockOps:
 		return true, false
 	case prog.Custom:
 		return true, true

@@ -240,7 +240,7 @@ func subUnsigned(a, b domain.Bounds[uint64]) domain.Bounds[uint64] {
 // it out of bounds (sanitize_ptr_alu, sanitize_check_bounds).
 func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg) error {
 	if !num.Tnum.IsConst() && (num.S64.Min < 0) != (num.S64.Max < 0) {
-		return v.failReg(in.Dst, CodePrivilege, errnoEACCES, "a number that may be negative or positive, added to a pointer without CAP_PERFMON")
+		return v.failReg(in.Dst, CodePtrUnbounded, errnoEACCES, "a number that may be negative or positive, added to a pointer without CAP_PERFMON")
 	}
 	switch dst.kind {
 	case ptrStack:
@@ -248,15 +248,15 @@ func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg) error {
 			return v.failReg(in.Dst, CodeStackVarOff, errnoEACCES, "variable stack offset without CAP_PERFMON")
 		}
 		if off := int64(dst.off) + int64(dst.Tnum.Value); off < -512 || off >= 0 {
-			return v.failReg(in.Dst, CodeStackBounds, errnoEACCES, "stack pointer out of range without CAP_PERFMON")
+			return v.failReg(in.Dst, CodePtrBounds, errnoEACCES, "stack pointer out of range without CAP_PERFMON")
 		}
 	case ptrMapValue:
 		if err := v.inRegion(dst, in.Dst, 0, 1, int64(v.maps[dst.m].ValueSize), CodeMapBounds); err != nil {
 			return v.failReg(in.Dst, CodeMapBounds, errnoEACCES, "pointer arithmetic of it goes out of range, prohibited without CAP_PERFMON")
 		}
 	default:
-		if !num.Tnum.IsConst() {
-			return v.failReg(in.Dst, CodePrivilege, errnoEACCES, "arithmetic on a pointer to %s with an unknown number, without CAP_PERFMON", kindName(dst))
+		if in.info.Source == asm.RegSource {
+			return v.failReg(in.Dst, CodePtrArith, errnoEACCES, "arithmetic on a pointer to %s with a number, without CAP_PERFMON", kindName(dst))
 		}
 	}
 	return nil

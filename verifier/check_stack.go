@@ -360,6 +360,16 @@ func (v *verifier) stackReadable(at asm.Register, r *reg, lo, hi int, byInsn, cl
 	return nil
 }
 
+// keepSpills refuses to have spilled pointers in [lo, hi) overwritten by a helper.
+func (v *verifier) keepSpills(at asm.Register, r *reg, lo, hi int) error {
+	for off := lo; off < hi; off++ {
+		if s := v.cur.frames[r.frame].slotAt(off); s != nil && s.spilled() && s.reg.isPointer() {
+			return v.failReg(at, CodeStackSpill, errnoEACCES, "store over a part of a spilled pointer")
+		}
+	}
+	return nil
+}
+
 // miscStack makes [lo, hi) of a frame data of which nothing is known: a helper has written it.
 func (v *verifier) miscStack(frame int, lo, hi int) {
 	f := v.cur.frames[frame]

@@ -38,7 +38,7 @@ func (v *verifier) privateStacks() bool {
 }
 
 // round returns how much stack a frame takes: 16 bytes at a time, as compiled code has it.
-func round(depth int) int { return (max(depth, 1) + 15) &^ 15 }
+func round(depth int) int { return (depth + 15) &^ 15 }
 
 // checkChain walks all chains of calls from a function.
 func (v *verifier) checkChain(root int, private bool) error {

@@ -86,7 +86,7 @@ func (v *verifier) clonedDynptr(ref, id uint32) bool {
 func (v *verifier) forgetSlices(id uint32) {
 	v.cur.eachReg(func(r *reg) {
 		if r.dynptr == id && id != 0 {
-			r.forget()
+			v.lose(r)
 		}
 	})
 }

@@ -14,9 +14,7 @@ func (v *verifier) checkCallKfunc(in *insn) (int, error) {
 	decl := &v.p.Kfuncs[in.Imm]
 	k, ok := linux.KfuncByName(decl.Name)
 	if !ok {
-		if decl.Name == "" {
-			v.clobberCall() // an error if it is not eliminated
-			v.cur.cur().regs[asm.R0] = unknownReg()
+		if decl.Name == "" { // an error if it is not eliminated
 			return v.insnIdx + 1, nil
 		}
 		return 0, v.fail(CodeKfunc, errnoEINVAL, "kernel function %s is not there", decl.Name)
@@ -260,7 +258,11 @@ func (v *verifier) kfuncMap(r *reg, at asm.Register) error {
 // kfuncObject checks an object that the program owns.
 func (v *verifier) kfuncObject(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.Register) error {
 	if r.kind != ptrBTF || !r.has(alloc) {
-		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants an object of bpf_obj_new in %s", k.Name, at)
+		code := CodeArgType
+		if r.kind == ptrBTF {
+			code = CodeArgTrust
+		}
+		return v.failReg(at, code, errnoEINVAL, "%s wants an object of bpf_obj_new in %s", k.Name, at)
 	}
 	perCPU := strings.HasPrefix(k.Name, "bpf_percpu_obj_")
 	if suffix(p, "__refcounted_kptr") {

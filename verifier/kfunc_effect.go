@@ -399,6 +399,9 @@ func (v *verifier) nodeOffset(meta *callMeta, t *prog.BTFType) int {
 
 // newObject is bpf_obj_new: an object of a struct of the program's.
 func (v *verifier) newObject(k *linux.Kfunc, r0 *reg) error {
+	if len(v.p.Types) == 0 {
+		return v.fail(CodeBTF, errnoEINVAL, "%s needs the program's types (BTF)", k.Name)
+	}
 	i := slices.IndexFunc(v.p.Types, func(t *prog.BTFType) bool { return uint64(t.ID) == v.callArgs.constant })
 	if i < 0 || v.p.Types[i].Kind != prog.BTFStruct {
 		return v.fail(CodeArgConst, errnoEINVAL, "%s wants the id of a struct of the program's, %d is none", k.Name, v.callArgs.constant)

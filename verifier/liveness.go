@@ -94,7 +94,7 @@ func (v *verifier) registers(in *insn) (use, def uint16) {
 	case asm.KindCallLocal:
 		return arguments, callerSaved
 	case asm.KindCallHelper, asm.KindCallKfunc:
-		return uint16(1)<<(v.numArgs(in)+1) - 1&^1, callerSaved
+		return (1<<(v.numArgs(in)+1) - 1) &^ 1, callerSaved
 	case asm.KindExit:
 		return 1, 0
 	}

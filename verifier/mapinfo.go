@@ -17,17 +17,24 @@ type mapInfo struct {
 	hasLock    bool
 }
 
-// addMap adds a map, and the template of its inner maps.
-func (v *verifier) addMap(m *Map) int16 {
-	i := int16(len(v.maps))
-	info := &mapInfo{Map: m, innerIndex: -1}
-	v.maps = append(v.maps, info)
-	info.fields = fieldsOf(m.Value)
-	info.hasLock = slices.ContainsFunc(info.fields, func(f field) bool { return f.kind == fieldSpinLock || f.kind == fieldResLock })
-	if m.Inner != nil && m.Type.MapInMap() {
-		info.innerIndex = v.addMap(m.Inner)
+// addMaps adds the program's maps, and behind them the templates of their inner maps.
+func (v *verifier) addMaps(list []*Map) {
+	for _, m := range list {
+		v.maps = append(v.maps, newMapInfo(m))
 	}
-	return i
+	v.numMaps = len(v.maps)
+	for i := 0; i < len(v.maps); i++ {
+		if m := v.maps[i]; m.Inner != nil && m.Type.MapInMap() {
+			m.innerIndex = int16(len(v.maps))
+			v.maps = append(v.maps, newMapInfo(m.Inner))
+		}
+	}
+}
+
+func newMapInfo(m *Map) *mapInfo {
+	info := &mapInfo{Map: m, innerIndex: -1, fields: fieldsOf(m.Value)}
+	info.hasLock = slices.ContainsFunc(info.fields, func(f field) bool { return f.kind == fieldSpinLock || f.kind == fieldResLock })
+	return info
 }
 
 // writable and readable say what programs may do with the values.
@@ -65,11 +72,6 @@ func (m *mapInfo) constant(r *reg, a *access, off int) (uint64, bool) {
 		x = uint64(int64(x<<n) >> n)
 	}
 	return x, true
-}
-
-// arena returns the index of the program's arena, -1 if it has none.
-func (v *verifier) arena() int {
-	return slices.IndexFunc(v.maps[:v.numMaps], func(m *mapInfo) bool { return m.Type == maps.Arena })
 }
 
 // tracingType reports whether programs of a type run at any point of the kernel

@@ -126,9 +126,6 @@ func (r *reg) isSock() bool {
 	return false
 }
 
-// forget makes r a number of which nothing is known.
-func (r *reg) forget() { *r = unknownReg() }
-
 // unlink makes r independent of the scalars that it is linked to.
 func (r *reg) unlink() { r.id, r.off, r.link = 0, 0, 0 }
 

@@ -33,10 +33,19 @@ func (v *verifier) release(id uint32) bool {
 	}
 	v.cur.eachReg(func(r *reg) {
 		if r.ref == id && r.isPointer() {
-			r.forget()
+			v.lose(r)
 		}
 	})
 	return true
+}
+
+// lose makes a register whose memory is gone a number, or nothing where addresses must not be seen
+// (mark_reg_invalid).
+func (v *verifier) lose(r *reg) {
+	*r = reg{}
+	if v.leaks {
+		*r = unknownReg()
+	}
 }
 
 // held returns the first reference to a pointer, nil if there is none.
@@ -77,7 +86,7 @@ func (v *verifier) inRCUSection() bool {
 	return v.cur.rcu || v.cur.locks > 0 || !v.cur.sleeps
 }
 
-// atomicContext refuses what may sleep where it must not.
+// mayNotSleep refuses what may sleep where it must not.
 func (v *verifier) mayNotSleep(what string) error {
 	s := v.cur
 	switch {
@@ -95,7 +104,7 @@ func (v *verifier) mayNotSleep(what string) error {
 func (v *verifier) forgetPackets() {
 	v.cur.eachReg(func(r *reg) {
 		if r.isPacketAny() || r.kind == ptrMem && r.dynptr != 0 && r.flags&packetSlice != 0 {
-			r.forget()
+			v.lose(r)
 		}
 	})
 }
@@ -107,7 +116,7 @@ const packetSlice flag = 1 << 12
 func (v *verifier) forgetNonOwning() {
 	v.cur.eachReg(func(r *reg) {
 		if r.isPointer() && r.has(nonOwn) {
-			r.forget()
+			v.lose(r)
 		}
 	})
 }

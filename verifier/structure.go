@@ -335,6 +335,9 @@ func (v *verifier) checkImm64(slot int, in *insn) error {
 	if slot+1 >= len(v.insns) {
 		return v.failf(slot, CodeEncoding, errnoEINVAL, "64-bit immediate without its second half")
 	}
+	if v.insns[slot+1].Instruction != (asm.Instruction{}) {
+		return v.failf(slot, CodeEncoding, errnoEINVAL, "the second half of a 64-bit immediate holds more than a number")
+	}
 	switch in.Src {
 	case asm.PseudoNone, asm.PseudoFunc:
 		return nil
@@ -355,8 +358,9 @@ func (v *verifier) checkImm64(slot int, in *insn) error {
 		return v.failf(slot, CodeTooMany, errnoE2BIG, "more than %d maps", maxMaps)
 	}
 	m := v.maps[n]
+	v.usesArena = v.usesArena || m.Type == maps.Arena
 	if in.Src == asm.PseudoMapIdx && in.ImmHi() != 0 {
-		return v.failf(slot, CodeReserved, errnoEINVAL, "a map's pointer with an offset")
+		return v.failf(slot, CodeLdImm64, errnoEINVAL, "a map's pointer with an offset")
 	}
 	if err := v.checkMapProgram(slot, m); err != nil {
 		return err

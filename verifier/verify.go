@@ -84,6 +84,7 @@ type verifier struct {
 	sccs    int
 
 	anyTailCall bool
+	usesArena   bool // the program refers to an arena
 
 	// The walk.
 	cur        *state
@@ -131,13 +132,10 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	}
 	v.seesPacket, v.writesPkt = packetAccess(p.Type, p.Attach)
 	v.funcs, v.maps, v.types = v.funcs[:0], v.maps[:0], v.types[:0]
-	for _, m := range env.Maps {
-		v.addMap(m)
-	}
-	v.numMaps = len(v.maps)
+	v.addMaps(env.Maps)
 	v.ids, v.asyncs, v.processed, v.jumps, v.prevProc, v.prevJumps = 0, 0, 0, 0, 0, 0
 	v.stats = Stats{}
-	v.anyTailCall = false
+	v.anyTailCall, v.usesArena = false, false
 	v.proof = &Proof{Insns: make([]InsnProof, len(p.Insns))}
 	v.log.begin(v)
 }
