@@ -38,6 +38,9 @@ func (v *verifier) bucket(slot int) **explored {
 // visited is is_state_visited: it reports whether the current state needs no walk, and keeps it
 // if it does and that is useful.
 func (v *verifier) visited(slot int) (bool, error) {
+	if v.env.EveryPath {
+		return false, nil
+	}
 	cur := v.cur
 	mark := v.insns[slot].mark
 	forced := mark&markForce != 0

@@ -22,6 +22,10 @@ type Subject struct {
 	Prog *prog.Program
 	Env  *verifier.Env
 
+	// Patience is how many instructions may be explored, as far as the verifier tells of
+	// its progress; 0: any number.
+	Patience int
+
 	// early and late are refusals for what the verifier is not given to see: func_info
 	// and line_info. Linux finds the early ones before it looks at the instructions, the
 	// late ones after it knows the functions and their ends.

@@ -1,12 +1,10 @@
 package difftest
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,8 +49,8 @@ var textKeys = map[string]func(c *textCase, value string) error{
 		}
 		return fmt.Errorf("no program type %q", value)
 	},
-	"attach":  func(c *textCase, value string) error { return number(value, &c.AttachType) }, // expected_attach_type
-	"flags":   func(c *textCase, value string) error { return number(value, &c.Flags) },      // prog_flags
+	"attach":  func(c *textCase, value string) error { return parseNumber(value, &c.AttachType) }, // expected_attach_type
+	"flags":   func(c *textCase, value string) error { return parseNumber(value, &c.Flags) },      // prog_flags
 	"license": func(c *textCase, value string) error { c.License = value; return nil },
 	"privilege": func(c *textCase, value string) error { // root if left out
 		if value != "bpf" {
@@ -84,7 +82,7 @@ var textKeys = map[string]func(c *textCase, value string) error{
 	"why": func(*textCase, string) error { return nil }, // what the program is about, for people
 }
 
-func number(text string, to *uint32) error {
+func parseNumber(text string, to *uint32) error {
 	n, err := strconv.ParseUint(text, 0, 32)
 	*to = uint32(n)
 	return err
@@ -105,13 +103,13 @@ func (c *textCase) addMap(text string) error {
 		var err error
 		switch key {
 		case "key":
-			err = number(value, &m.KeySize)
+			err = parseNumber(value, &m.KeySize)
 		case "value":
-			err = number(value, &m.ValueSize)
+			err = parseNumber(value, &m.ValueSize)
 		case "entries":
-			err = number(value, &m.MaxEntries)
+			err = parseNumber(value, &m.MaxEntries)
 		case "flags":
-			err = number(value, &m.Flags)
+			err = parseNumber(value, &m.Flags)
 		case "extra":
 			m.Extra, err = strconv.ParseUint(value, 0, 64)
 		case "btf":
@@ -136,7 +134,7 @@ func (c *textCase) addMap(text string) error {
 
 // parseText reads a file of an archive.
 func parseText(name, text string) (*textCase, error) {
-	c := &textCase{Case: &Case{ID: name, ProgType: uint32(prog.SocketFilter), License: "GPL", Kfuncs: make(map[int32]string)}}
+	c := &textCase{Case: &Case{ID: name, ProgType: uint32(prog.SocketFilter), License: "GPL"}}
 	head, body, ok := strings.Cut(text, "\n\n")
 	if !ok {
 		return nil, fmt.Errorf("%s: no empty line between head and program", name)
@@ -193,14 +191,13 @@ func (c *textCase) assemble(body string) error {
 	if insns, err = insns.Resolve(); err != nil {
 		return err
 	}
-	for _, ins := range insns {
+	for i, ins := range insns {
 		if n := ins.Imm - rawMark; n >= 0 && n < int64(len(raws)) && ins.Slots() == 1 {
-			ins = raws[n]
+			insns[i] = raws[n]
 		}
-		if ins, err = c.reference(ins); err != nil {
-			return err
-		}
-		c.Insns = ins.AppendBinary(c.Insns, binary.LittleEndian)
+	}
+	if err := c.Case.assemble(insns, c.names); err != nil {
+		return err
 	}
 	return c.declareFuncs(symbols)
 }
@@ -218,24 +215,6 @@ func parseRaw(text string) (asm.Instruction, error) {
 		}
 	}
 	return asm.Instruction{Op: asm.Opcode(n[0]), Dst: asm.Register(n[1]), Src: asm.Register(n[2]), Off: int16(n[3]), Imm: n[4]}, nil
-}
-
-// reference turns the name of a map or kernel function into the number that a [Case] has.
-func (c *textCase) reference(ins asm.Instruction) (asm.Instruction, error) {
-	name := ins.Reference()
-	switch {
-	case name == "":
-	case ins.Kind() == asm.KindCallKfunc:
-		ins.Imm = int64(len(c.Kfuncs) + 1)
-		c.Kfuncs[int32(ins.Imm)] = name
-	default:
-		i := slices.Index(c.names, name)
-		if i < 0 {
-			return ins, fmt.Errorf("no map %q", name)
-		}
-		ins.Imm = ins.Imm>>32<<32 | int64(i)
-	}
-	return ins, nil
 }
 
 // declareFuncs makes BTF and func_info if functions are declared.

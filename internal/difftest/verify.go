@@ -17,7 +17,13 @@ type Outcome struct {
 	// Crash is not empty if the verifier panicked, did not come back, or returned what is
 	// neither a proof nor an error of its own.
 	Crash string
+	// Abandoned says that there is no verdict, since the program was more than
+	// Subject.Patience asks for.
+	Abandoned bool
 }
+
+// abandoned is what a verification panics with that is not worth its time.
+type abandoned struct{}
 
 // Accepted reports whether the program was accepted.
 func (o *Outcome) Accepted() bool { return o.Proof != nil }
@@ -76,13 +82,24 @@ func (s *Subject) Verify(limit time.Duration) *Outcome {
 func (s *Subject) verify() (o *Outcome) {
 	o = new(Outcome)
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover(); r.(type) {
+		case nil:
+		case abandoned:
+			o = &Outcome{Abandoned: true}
+		default:
 			o = &Outcome{Crash: fmt.Sprintf("panic: %v\n%s", r, debug.Stack())}
 		}
 	}()
 	if s.early != nil {
 		o.Err = s.early
 		return o
+	}
+	if s.Patience > 0 {
+		s.Env.Progress = func(processed int) {
+			if processed >= s.Patience {
+				panic(abandoned{})
+			}
+		}
 	}
 	start := time.Now()
 	proof, err := verifier.Verify(s.Prog, s.Env)

@@ -1,0 +1,122 @@
+package difftest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/kernel"
+)
+
+var (
+	generated = flag.Int("programs", 0, "how many programs to generate; 0: a few")
+	firstSeed = flag.Uint64("seed", 1, "the seed of the first of them")
+	dumpDir   = flag.String("dump", "", "folder for programs of which the verifiers disagree")
+)
+
+// seeds is how many programs a test generates, if not told by -programs.
+func seeds(few int) uint64 {
+	if *generated > 0 {
+		return uint64(*generated)
+	}
+	if testing.Short() {
+		return uint64(few / 10)
+	}
+	return uint64(few)
+}
+
+// TestGenerate makes sure that programs are reproducible and that they have every
+// instruction that there is, but for what no program can have by chance.
+func TestGenerate(t *testing.T) {
+	used := make(map[asm.Info]bool)
+	for seed := range seeds(3000) {
+		g := Generate(seed)
+		again := Generate(seed)
+		require.Equal(t, g.Insns.String(), again.Insns.String())
+		for _, ins := range g.Insns {
+			if info, err := ins.Info(); err == nil {
+				used[*info] = true
+			}
+		}
+		_, err := g.Case(fmt.Sprint(seed))
+		require.NoError(t, err, "seed %d", seed)
+	}
+	var missing []string
+	for _, info := range asm.Table() {
+		if !used[info] {
+			missing = append(missing, fmt.Sprintf("%#02x (kind %d)", uint8(info.Opcode), info.Kind))
+		}
+	}
+	sort.Strings(missing)
+	t.Logf("%d of %d kinds of instruction; without %s", len(used), len(asm.Table()), strings.Join(missing, ", "))
+	require.Greater(t, len(used), len(asm.Table())*9/10)
+}
+
+// jitDefect is what Linux says of some programs that its verifier has passed: fixing up calls
+// after dead code is removed, it looks for a function that has been removed with it.
+const jitDefect = "verifier bug: No program to jit"
+
+// live counts what both verifiers say of generated programs.
+type live struct {
+	rows    []*row
+	dump    string
+	defects int // programs that only Linux's JIT refuses
+}
+
+// compare asks both of a program.
+func (l *live) compare(t *testing.T, seed uint64) {
+	c, err := Generate(seed).Case(fmt.Sprintf("seed-%d", seed))
+	require.NoError(t, err)
+	asked, err := askKernel(c)
+	require.NoError(t, err, "seed %d", seed)
+	if strings.HasPrefix(asked.Reason, jitDefect) {
+		l.defects++
+		return
+	}
+	r := newRow(asked, asked.Verify(1, verifyLimit))
+	l.rows = append(l.rows, r)
+	if kind := r.kind(); strings.HasPrefix(kind, "agree") && (r.Linux == "accept" || agrees(r.LinuxReason, r.Code)) {
+		return
+	}
+	if l.dump != "" {
+		l.write(t, seed, c, r)
+	}
+}
+
+// write leaves a file with the program, both reasons and Linux's log.
+func (l *live) write(t *testing.T, seed uint64, c *Case, r *row) {
+	logged, err := askKernelAt(c, logAll)
+	require.NoError(t, err)
+	text := fmt.Sprintf("%s, seed %d, %v\nours:  %s %s\nlinux: %s\n\n%v\n\n%s", r.kind(), seed, Generate(seed).Type,
+		r.Code, r.Reason, r.LinuxReason, Generate(seed).Insns, logged.Log)
+	name := fmt.Sprintf("%s-%d.txt", strings.ReplaceAll(r.kind(), " ", "-"), seed)
+	require.NoError(t, os.WriteFile(filepath.Join(l.dump, name), []byte(text), 0o644))
+}
+
+// TestFuzzLive asks the running kernel and our verifier of generated programs. Programs of
+// which they disagree go to the folder -dump, for people to look at.
+func TestFuzzLive(t *testing.T) {
+	if err := kernel.Available(); err != nil {
+		t.Skip(err)
+	}
+	l := &live{dump: *dumpDir}
+	n := seeds(1000)
+	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
+		l.compare(t, seed)
+	}
+	s := summarise(l.rows)
+	t.Logf("%d programs, %d more that only Linux's JIT refuses\n%s\n%s", len(l.rows), l.defects, s, s.details())
+	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.3, "too few programs that Linux accepts")
+	require.Empty(t, s.unmapped)
+	for _, kind := range []string{"crash", "extra accept"} {
+		require.Empty(t, s.kinds[kind])
+	}
+	require.LessOrEqual(t, s.share("false reject"), 0.01)
+}

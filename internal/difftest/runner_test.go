@@ -1,0 +1,145 @@
+package difftest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/internal/helper"
+	"github.com/sandbpf/sandbpf/internal/mem"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/interp"
+	"github.com/sandbpf/sandbpf/maps"
+	"github.com/sandbpf/sandbpf/verifier"
+)
+
+// runner runs cases in the checked interpreter.
+type runner struct {
+	t       testing.TB
+	r       *rand.Rand
+	machine *vm.Machine
+	maps    map[string]*maps.Map // by what they were made of
+}
+
+// runLimit is how many instructions a run may take.
+const runLimit = 20_000
+
+func newRunner(t testing.TB, seed uint64) *runner {
+	m, err := vm.NewMachine(vm.Options{NumCPU: 1, Seed: seed + 1})
+	require.NoError(t, err)
+	r := &runner{t: t, r: rand.New(rand.NewPCG(seed, 3)), machine: m, maps: make(map[string]*maps.Map)}
+	t.Cleanup(func() {
+		for _, m := range r.maps {
+			require.NoError(t, m.Close())
+		}
+		require.NoError(t, r.machine.Close())
+	})
+	return r
+}
+
+// mapOf returns a map, with random elements in it.
+func (r *runner) mapOf(m *Map) *maps.Map {
+	key, err := json.Marshal(m)
+	require.NoError(r.t, err)
+	live := r.maps[string(key)]
+	if live == nil {
+		spec := &maps.Spec{Name: fmt.Sprint("map", len(r.maps)), Type: maps.Type(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize,
+			MaxEntries: m.MaxEntries, Flags: m.Flags}
+		live, err = maps.NewWithOptions(spec, maps.Options{NumCPU: 1, Retire: r.machine.Retire})
+		require.NoError(r.t, err)
+		r.maps[string(key)] = live
+	}
+	switch live.Type() {
+	case maps.Array, maps.Hash, maps.LRUHash:
+		for i := range min(m.MaxEntries, 4) {
+			k := make([]byte, m.KeySize)
+			k[0] = byte(i)
+			require.NoError(r.t, live.Put(k, r.bytes(int(m.ValueSize))))
+		}
+	}
+	return live
+}
+
+// bytes returns random bytes, many of them edges.
+func (r *runner) bytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		switch r.r.IntN(4) {
+		case 0:
+			b[i] = byte(r.r.Uint32())
+		case 1:
+			b[i] = byte(r.r.IntN(9))
+		case 2:
+			b[i] = 0xff
+		}
+	}
+	return b
+}
+
+// named makes an executable a hooks.Program.
+type named struct{ x *hooks.Executable }
+
+func (n named) Name() string                  { return n.x.Name() }
+func (n named) Executable() *hooks.Executable { return n.x }
+
+// program compiles a case that the verifier has accepted. Observe may be nil. It reports
+// false if the engine finds fault with an instruction that the verifier knows to be dead.
+func (r *runner) program(c *Case, proof *verifier.Proof, observe func(slot int, regs *interp.Registers)) (named, bool) {
+	s, err := c.Subject()
+	require.NoError(r.t, err)
+	p := *s.Prog
+	if p.Funcs == nil {
+		for i, start := range funcStarts(p.Insns) {
+			p.Funcs = append(p.Funcs, prog.Func{Start: start, End: len(p.Insns)})
+			if i > 0 {
+				p.Funcs[i-1].End = start
+			}
+		}
+	}
+	require.NoError(r.t, p.Check())
+	hook := hooks.ByType(p.Type)
+	require.NotNil(r.t, hook, p.Type)
+	env := interp.Env{Helper: func(fn asm.BuiltinFunc) vm.Helper { return helper.Bodies(fn) }, NumCPU: 1, Sanitize: true, Observe: observe}
+	for i := range c.Maps {
+		m := r.mapOf(&c.Maps[i])
+		p.Maps[i] = m
+		env.Maps = append(env.Maps, m)
+	}
+	code, err := interp.Compile(&p, env)
+	var bad *prog.Error
+	if errors.As(err, &bad) {
+		if c.Privilege != verifier.Root { // dead code is walked as a CPU would by speculation
+			return named{}, false
+		}
+		require.False(r.t, proof.Insns[bad.Slot].Seen, "%s: %v", c.ID, err)
+		return named{}, false
+	}
+	require.NoError(r.t, err, c.ID)
+	return named{hooks.NewExecutable(hooks.Config{Prog: &p, Hook: hook, Engine: code, Machine: r.machine, Maps: env.Maps, Host: &hooks.Host{},
+		Limit: runLimit, Abandon: func(owner any, region mem.Region) { owner.(*maps.Map).DiscardProg(region.Addr, 0) }})}, true
+}
+
+// run runs a program on a random packet. It returns what must not happen to a program that
+// the verifier has accepted, nil if nothing did.
+func (r *runner) run(p named, privilege verifier.Privilege) error {
+	data := r.bytes(14 + r.r.IntN(120))
+	if len(data) < 54 {
+		copy(data[12:], []byte{0x88, 0xb5}) // no IP: a header would be cut, which a test run refuses
+	}
+	err := hooks.Test(context.Background(), p, &hooks.TestRun{Data: data})
+	switch {
+	case errors.Is(err, vm.ErrBudget): // a loop of may_goto; Linux lets it run for a while
+		return nil
+	case errors.Is(err, vm.ErrUninit) && privilege == verifier.Root: // which may read any stack
+		return nil
+	}
+	return err
+}
