@@ -13,6 +13,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/kernel"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 var (
@@ -115,8 +116,10 @@ func TestFuzzLive(t *testing.T) {
 	t.Logf("%d programs, %d more that only Linux's JIT refuses\n%s\n%s", len(l.rows), l.defects, s, s.details())
 	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.3, "too few programs that Linux accepts")
 	require.Empty(t, s.unmapped)
-	for _, kind := range []string{"crash", "extra accept"} {
-		require.Empty(t, s.kinds[kind])
+	require.Empty(t, s.kinds["crash"])
+	for _, r := range s.kinds["extra accept"] {
+		// That we need fewer instructions to come to a verdict than Linux allows is no fault.
+		require.True(t, agrees(r.LinuxReason, verifier.CodeTooComplex), "%s: Linux: %s", r.ID, r.LinuxReason)
 	}
 	require.LessOrEqual(t, s.share("false reject"), 0.01)
 }
