@@ -7,6 +7,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/jit"
 )
 
 // Engine says what executes programs.
@@ -15,12 +16,16 @@ type Engine uint8
 // The engines.
 const (
 	Interpreter Engine = iota // runs everywhere, every access checked
+	JIT                       // machine code; on amd64, where the OS lets memory be executable
 )
 
 // String returns the name of the engine.
 func (e Engine) String() string {
-	if e == Interpreter {
+	switch e {
+	case Interpreter:
 		return "interp"
+	case JIT:
+		return "jit"
 	}
 	return fmt.Sprintf("engine(%d)", uint8(e))
 }
@@ -42,10 +47,17 @@ type config struct {
 	hooks    map[string]*hooks.Type
 }
 
-// WithEngine chooses what executes programs.
+// WithEngine chooses what executes programs. The default is [JIT] where it is available,
+// else [Interpreter]. With [WithSanitizer] it is always Interpreter.
 func WithEngine(e Engine) Option {
 	return func(c *config) error {
-		if e != Interpreter {
+		switch e {
+		case Interpreter:
+		case JIT:
+			if err := jit.Available(); err != nil {
+				return fmt.Errorf("engine %v: %w", e, err)
+			}
+		default:
 			return fmt.Errorf("no engine %v", e)
 		}
 		c.engine = e

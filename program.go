@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"github.com/sandbpf/sandbpf/hooks"
@@ -11,6 +12,7 @@ import (
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
 	"github.com/sandbpf/sandbpf/interp"
+	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -18,7 +20,8 @@ import (
 type Program struct {
 	vm     *VM
 	exec   *hooks.Executable
-	code   *interp.Code
+	code   vm.Runner
+	engine Engine
 	id     uint32
 	attach AttachType
 	held   []*maps.Map
@@ -87,16 +90,36 @@ func (p *Program) compile(linked *prog.Program, hook *hooks.Type) error {
 	for i, m := range linked.Maps {
 		list[i] = m.(*maps.Map)
 	}
+	if err := p.translate(linked, list, hook); err != nil {
+		return err
+	}
+	p.exec = hooks.NewExecutable(hooks.Config{
+		Prog: linked, Hook: hook, Engine: p.code, Machine: p.vm.machine, Maps: list,
+		Host: p.vm.host, Limit: p.vm.limit, Timed: p.vm.timed, Abandon: abandon, Free: p.free,
+	})
+	return nil
+}
+
+// translate brings the program into the form that the VM's engine runs, or the
+// interpreter if there is no memory for machine code.
+func (p *Program) translate(linked *prog.Program, list []vm.Map, hook *hooks.Type) error {
+	externs, numCPU := make([]uint64, len(linked.Externs)), p.vm.machine.NumCPU
+	if p.vm.engine == JIT {
+		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU})
+		switch {
+		case err == nil:
+			p.code, p.engine = code, JIT
+			return nil
+		case !errors.Is(err, mem.ErrNoMemory) && !errors.Is(err, mem.ErrNoExec):
+			return err
+		}
+	}
 	code, err := interp.Compile(linked, interp.Env{
-		Maps: list, Externs: make([]uint64, len(linked.Externs)), Helper: bodyOf(hook), NumCPU: p.vm.machine.NumCPU, Sanitize: p.vm.sanitize})
+		Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU, Sanitize: p.vm.sanitize})
 	if err != nil {
 		return err
 	}
-	p.code = code
-	p.exec = hooks.NewExecutable(hooks.Config{
-		Prog: linked, Hook: hook, Engine: code, Machine: p.vm.machine, Maps: list,
-		Host: p.vm.host, Limit: p.vm.limit, Timed: p.vm.timed, Abandon: abandon, Free: p.free,
-	})
+	p.code, p.engine = code, Interpreter
 	return nil
 }
 
@@ -110,6 +133,9 @@ func abandon(owner any, r mem.Region) {
 // free is called when nothing can run the program any more.
 func (p *Program) free() {
 	_ = p.drop() // closing a map cannot fail in a way that anybody could mend
+	if code, ok := p.code.(io.Closer); ok {
+		_ = code.Close() // likewise
+	}
 	p.vm.release()
 }
 
@@ -129,7 +155,7 @@ func (p *Program) Hook() *hooks.Type { return p.exec.Hook() }
 func (p *Program) VM() *VM { return p.vm }
 
 // Engine returns what executes the program.
-func (p *Program) Engine() Engine { return p.vm.engine }
+func (p *Program) Engine() Engine { return p.engine }
 
 // Stats returns how often the program ran, how many instructions that took and,
 // with [WithStats], how long.
@@ -167,8 +193,8 @@ func (p *Program) JoinArray(other maps.ProgramRef) error {
 	return nil
 }
 
-// Interpreted implements [interp.Target].
-func (p *Program) Interpreted() *interp.Code {
+// Runner implements [vm.TailTarget].
+func (p *Program) Runner() vm.Runner {
 	if !p.exec.Alive() {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -19,14 +20,20 @@ type VM struct {
 	closed  atomic.Bool
 }
 
-// New returns a VM. Without options, programs are interpreted on as many virtual CPUs as
+// New returns a VM. Without options, programs run on as many virtual CPUs as
 // Go uses real ones, by the real clock and with unpredictable randomness.
 func New(options ...Option) (*VM, error) {
 	cfg := config{limit: vm.DefaultLimit, host: &Host{}}
+	if jit.Available() == nil {
+		cfg.engine = JIT
+	}
 	for _, option := range options {
 		if err := option(&cfg); err != nil {
 			return nil, fmt.Errorf("sandbpf: %w", err)
 		}
+	}
+	if cfg.sanitize {
+		cfg.engine = Interpreter
 	}
 	m, err := vm.NewMachine(cfg.Options)
 	if err != nil {
@@ -40,7 +47,8 @@ func New(options ...Option) (*VM, error) {
 // NumCPU returns the number of virtual CPUs.
 func (v *VM) NumCPU() int { return v.machine.NumCPU }
 
-// Engine returns what executes programs.
+// Engine returns what executes programs, unless there is no memory for machine code:
+// see [Program.Engine].
 func (v *VM) Engine() Engine { return v.engine }
 
 // Acquire leases a virtual CPU for as long as the caller likes, so that a loop of

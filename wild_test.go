@@ -12,6 +12,7 @@ import (
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -149,20 +150,30 @@ func runWild(t testing.TB, v *VM, seed uint64, n int) (ran bool) {
 }
 
 func TestWildPrograms(t *testing.T) {
-	v, err := New(WithCPUs(1), WithLimit(20000))
-	require.NoError(t, err)
-	defer v.Close()
-	n := uint64(3000)
-	if testing.Short() {
-		n = 200
+	for _, engine := range engines() {
+		t.Run(engine.String(), func(t *testing.T) {
+			v := newVM(t, WithCPUs(1), WithLimit(20000), WithEngine(engine))
+			n := uint64(3000)
+			if testing.Short() {
+				n = 200
+			}
+			ran := 0
+			for seed := range n {
+				if runWild(t, v, seed, 40) {
+					ran++
+				}
+			}
+			require.Greater(t, ran, int(n/3), "programs must get somewhere for the test to mean something")
+		})
 	}
-	ran := 0
-	for seed := range n {
-		if runWild(t, v, seed, 40) {
-			ran++
-		}
+}
+
+// engines returns the engines that there are here.
+func engines() []Engine {
+	if jit.Available() != nil {
+		return []Engine{Interpreter}
 	}
-	require.Greater(t, ran, int(n/3), "programs must get somewhere for the test to mean something")
+	return []Engine{Interpreter, JIT}
 }
 
 func FuzzWildPrograms(f *testing.F) {

@@ -1,9 +1,7 @@
 package interp
 
 import (
-	"encoding/binary"
 	"errors"
-	"unsafe"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/vm"
@@ -27,8 +25,9 @@ func (m *machine) helper() error {
 // call runs a callback of the program for a helper. The registers of the
 // program are as before when it returns.
 func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
-	pc, ok := m.code.blockPC(int(uint32(fn)))
-	if !ok || fn&^(1<<32-1) != funcBase {
+	slot, ok := vm.FuncSlot(fn)
+	pc, known := m.code.blockPC(slot)
+	if !ok || !known {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}
 	if m.fp == m.fpMax {
@@ -48,76 +47,61 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	m.slots[asm.R10] -= stackSize
 	m.frame -= stackSize
 	m.cpu.PushFrame(int(m.fp / frameSize))
-	m.left -= index - int64(m.code.index[int(uint32(fn))])
+	m.left -= index - int64(m.code.index[slot])
 	m.pc = pc
 
-	err := m.execute()
+	var err error
+	if m.left < 0 {
+		err = m.budget()
+	}
+	if err == nil {
+		err = m.execute()
+	}
 	r0 := m.slots[asm.R0]
 	copy(m.slots[:], saved[:])
 	m.pc, m.fpMin = savedPC, savedMin
 	return r0, err
 }
 
-// maxTailCalls is how many tail calls a run may make (MAX_TAIL_CALL_CNT).
-const maxTailCalls = 33
-
-// ProgArray is a map of programs, the target of tail calls.
-type ProgArray interface {
-	vm.Map
-	// Target returns what the map holds at index, nil if nothing.
-	Target(index uint32) any
-}
-
-// Target is what can be tail-called: an entry of a [ProgArray].
-type Target interface{ Interpreted() *Code }
-
 // tailCall replaces the program by another, unless there is none: then it goes on.
 func (m *machine) tailCall() error {
-	code, err := tailTarget(m.cpu, m.slots[asm.R2], m.slots[asm.R3])
+	next, err := m.cpu.TailTarget(m.slots[asm.R2], m.slots[asm.R3])
 	if err != nil {
 		return m.fault(err)
 	}
-	if code == nil {
+	if next == nil {
 		return nil
 	}
 	frame := int(m.fp / frameSize)
 	if m.fp == m.fpMin {
 		m.busy = false // nothing of it is needed any more: a program may tail-call itself
 	}
-	next := code.lease(m.cpu)
 	// The instructions up to the call are done; the target counts from its own first.
 	m.left -= int64(m.code.index[m.slot()]) + 1
-	next.given, next.left, next.rest = m.given, m.left, m.rest
-	ctx := m.slots[asm.R1]
-	next.begin(frame)
-	next.slots[asm.R1] = ctx
-	err = next.execute()
-	next.busy = false
-	m.given, m.left, m.rest = next.given, next.left, next.rest
+	m.cpu.Done = m.executed()
+	r0, err := next.Continue(m.cpu, frame, m.slots[asm.R1])
+	m.account(m.cpu.Done)
 	m.cpu.Prog, m.cpu.Maps, m.cpu.Call = m.code.p, m.code.env.Maps, m.callback
 	if err != nil {
 		return err
 	}
-	m.slots[asm.R0] = next.slots[asm.R0]
+	m.slots[asm.R0] = r0
 	return m.returnNow()
 }
 
-// tailTarget returns the program at an index of the program array that r2
-// stands for, nil if the tail call falls through. It counts the call.
-func tailTarget(c *vm.CPU, r2, index uint64) (*Code, error) {
-	array, ok := c.MapAt(r2).(ProgArray)
-	if !ok {
-		return nil, &vm.Fault{Err: vm.ErrHelper, Detail: "tail_call: r2 is no program array"}
+// Continue implements [vm.Runner].
+func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
+	if c.Done > c.Limit {
+		return 0, c.OverBudget(code.p, 0)
 	}
-	target, ok := array.Target(uint32(index)).(Target)
-	if !ok || c.TailCalls >= maxTailCalls {
-		return nil, nil
-	}
-	code := target.Interpreted()
-	if code != nil {
-		c.TailCalls++
-	}
-	return code, nil
+	m := code.lease(c)
+	m.account(c.Done)
+	m.begin(frame)
+	m.slots[asm.R1] = ctx
+	err := m.execute()
+	c.Done = m.executed()
+	m.busy = false
+	return m.slots[asm.R0], err
 }
 
 // returnNow leaves the current function, whose instructions are accounted for.
@@ -140,8 +124,7 @@ func (m *machine) returnNow() error {
 var errDone = errors.New("done")
 
 // packet does LD_ABS and LD_IND: r0 is a big-endian number of the packet. One
-// that lies outside ends the program with result 0 (RFC 9669, section 5.5, and
-// bpf_convert_filter's fallback in Linux).
+// that lies outside ends the program with result 0.
 func (m *machine) packet() error {
 	ins := m.code.p.Insns[m.slot()]
 	info, _ := ins.Info()
@@ -149,41 +132,11 @@ func (m *machine) packet() error {
 	if info.Kind == asm.KindLoadInd {
 		off = int64(int32(uint32(off) + uint32(m.slots[ins.Src])))
 	}
-	v, ok := loadPacket(m.cpu, off, info.Size.Bytes())
+	v, ok := m.cpu.PacketNumber(off, info.Size.Bytes())
 	m.slots[asm.R0] = v
 	if ok {
 		return nil
 	}
 	m.left -= int64(m.code.index[m.slot()]) + 1
 	return m.returnNow()
-}
-
-// Negative offsets of packet loads count from a header (SKF_NET_OFF, SKF_LL_OFF).
-const (
-	networkOffset = -0x100000
-	linkOffset    = -0x200000
-)
-
-func loadPacket(c *vm.CPU, off int64, size int) (uint64, bool) {
-	switch {
-	case off >= 0:
-	case off >= networkOffset:
-		off += -networkOffset + c.NetworkOffset
-	case off >= linkOffset:
-		off += -linkOffset + c.LinkOffset
-	default:
-		return 0, false
-	}
-	r := c.Packet.Region()
-	if off < min(c.LinkOffset, 0) || off+int64(size) > int64(r.Len) {
-		return 0, false
-	}
-	b := unsafe.Slice((*byte)(unsafe.Add(c.Packet.Base, off)), size)
-	switch size {
-	case 1:
-		return uint64(b[0]), true
-	case 2:
-		return uint64(binary.BigEndian.Uint16(b)), true
-	}
-	return uint64(binary.BigEndian.Uint32(b)), true
 }

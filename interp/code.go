@@ -39,13 +39,6 @@ func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
 	return e.Helper(fn)
 }
 
-// DirectMap is a map whose values a program may address directly, without lookup.
-type DirectMap interface {
-	vm.Map
-	// ValueAddr returns the address of the byte at off in the first value.
-	ValueAddr(off uint32) (uint64, error)
-}
-
 // Code is a decoded program. It can run on several virtual CPUs at once.
 type Code struct {
 	p       *prog.Program
@@ -135,11 +128,6 @@ func (d *decoder) optimise() {
 		}
 	}
 }
-
-// funcBase is where function pointers lie: no memory is there, on any machine.
-const funcBase = 0xb9f0_0000_0000_0000
-
-func funcHandle(slot int) uint64 { return funcBase | uint64(uint32(slot)) }
 
 // blockStart is where a block begins in the program and in the code.
 type blockStart struct {

@@ -3,69 +3,17 @@ package interp
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
-
-// program makes a program of instructions without references to maps.
-func program(t testing.TB, insns asm.Instructions) *prog.Program {
-	t.Helper()
-	insns, err := insns.Resolve()
-	require.NoError(t, err)
-	p := &prog.Program{Name: "test"}
-	for _, ins := range insns {
-		p.Insns = append(p.Insns, ins)
-		if ins.Slots() == 2 {
-			p.Insns = append(p.Insns, asm.Instruction{})
-		}
-	}
-	return p
-}
-
-func parse(t testing.TB, text string) *prog.Program {
-	t.Helper()
-	insns, err := asm.Parse(text)
-	require.NoError(t, err)
-	return program(t, insns)
-}
-
-// rig is a CPU with memory that r1 points to and r2 is the length of.
-type rig struct {
-	cpu    *vm.CPU
-	memory *mem.Arena
-}
-
-func newRig(t testing.TB) *rig {
-	t.Helper()
-	m, err := vm.NewMachine(vm.Options{NumCPU: 1, Seed: 1})
-	require.NoError(t, err)
-	a, err := mem.New(4096)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, m.Close())
-		require.NoError(t, a.Close())
-	})
-	return &rig{cpu: m.CPU(0), memory: a}
-}
-
-// run executes code over a copy of data, and returns what became of it.
-func (r *rig) run(code *Code, data []byte) (uint64, []byte, error) {
-	copy(r.memory.Bytes(), data)
-	r.cpu.SetCtx(nil, r.memory.Addr(), len(data))
-	r.cpu.EntryR2 = uint64(len(data))
-	r0, err := code.Run(r.cpu)
-	r.cpu.End(nil)
-	return r0, append([]byte(nil), r.memory.Bytes()[:len(data)]...), err
-}
 
 // engines returns p decoded for the loop and for the stepper.
 func engines(t testing.TB, p *prog.Program, env Env) map[string]*Code {
@@ -100,11 +48,11 @@ func TestFaults(t *testing.T) {
 		{"popped frame", "call f\nr0 = *(u8 *)(r0 - 1)\nexit\nf:\nr0 = r10\nexit",
 			"test: instruction 1: access outside the memory that the program was given: read of 1 bytes at stack-513, allowed: rw in [-512, 0)", vm.ErrAccess},
 	} {
-		for engine, code := range engines(t, parse(t, c.prog), Env{}) {
+		for engine, code := range engines(t, enginetest.Parse(t, c.prog), Env{}) {
 			t.Run(c.name+"/"+engine, func(t *testing.T) {
-				r := newRig(t)
-				r.cpu.Limit = 1000
-				_, _, err := r.run(code, make([]byte, 16))
+				r := enginetest.NewRig(t)
+				r.CPU.Limit = 1000
+				_, _, err := r.Run(code, make([]byte, 16))
 				require.EqualError(t, err, c.want)
 				require.ErrorIs(t, err, c.is)
 			})
@@ -123,9 +71,9 @@ func TestSanitise(t *testing.T) {
 		{"written stack", "*(u64 *)(r10 - 8) = 1\nr0 = *(u32 *)(r10 - 8)\nexit", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			code, err := Compile(parse(t, c.prog), Env{Sanitize: true})
+			code, err := Compile(enginetest.Parse(t, c.prog), Env{Sanitize: true})
 			require.NoError(t, err)
-			_, _, err = newRig(t).run(code, nil)
+			_, _, err = enginetest.NewRig(t).Run(code, nil)
 			if c.want == "" {
 				require.NoError(t, err)
 				return
@@ -139,16 +87,16 @@ func TestSanitisePacket(t *testing.T) {
 	layout := &prog.CtxLayout{Name: "xdp_md", Size: 8, Fields: []prog.CtxField{
 		{Name: "data", Size: 4, Kind: prog.PacketData}, {Name: "data_end", Off: 4, Size: 4, Kind: prog.PacketEnd, Ptr: 1}}}
 	run := func(text string) error {
-		r := newRig(t)
+		r := enginetest.NewRig(t)
 		packet, err := mem.New(64)
 		require.NoError(t, err)
 		defer packet.Close()
-		code, err := Compile(parse(t, text), Env{Sanitize: true})
+		code, err := Compile(enginetest.Parse(t, text), Env{Sanitize: true})
 		require.NoError(t, err)
-		r.cpu.SetCtx(layout, r.memory.Addr(), 8)
-		r.cpu.SetPacket(packet.Addr(), packet.Addr(), packet.Addr()+64)
-		r.cpu.Ptrs = [8]uint64{uint64(packet.Addr()), uint64(packet.Addr()) + 64}
-		_, err = code.Run(r.cpu)
+		r.CPU.SetCtx(layout, r.Memory.Addr(), 8)
+		r.CPU.SetPacket(packet.Addr(), packet.Addr(), packet.Addr()+64)
+		r.CPU.Ptrs = [8]uint64{uint64(packet.Addr()), uint64(packet.Addr()) + 64}
+		_, err = code.Run(r.CPU)
 		return err
 	}
 	const load = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\n"
@@ -165,16 +113,16 @@ func TestCancel(t *testing.T) {
 		"loop":  "l:\nr0 = 1\nr0 += 1\ngoto l\nexit",
 		"calls": "l:\ncall f\ngoto l\nexit\nf:\nr0 = 0\nexit",
 	} {
-		for engine, code := range engines(t, parse(t, text), Env{}) {
+		for engine, code := range engines(t, enginetest.Parse(t, text), Env{}) {
 			t.Run(name+"/"+engine, func(t *testing.T) {
-				r := newRig(t)
-				r.cpu.Limit = math.MaxUint64
+				r := enginetest.NewRig(t)
+				r.CPU.Limit = math.MaxUint64
 				ctx, cancel := context.WithCancel(context.Background())
-				r.cpu.Context = ctx
+				r.CPU.Context = ctx
 				time.AfterFunc(10*time.Millisecond, cancel)
-				_, _, err := r.run(code, nil)
+				_, _, err := r.Run(code, nil)
 				require.ErrorIs(t, err, context.Canceled)
-				require.NotZero(t, r.cpu.Done)
+				require.NotZero(t, r.CPU.Done)
 			})
 		}
 	}
@@ -183,23 +131,23 @@ func TestCancel(t *testing.T) {
 // TestBudget runs a loop of six instructions a round, one instruction into the
 // program, under every budget. Both ways of execution stop at the same instruction.
 func TestBudget(t *testing.T) {
-	p := parse(t, "r1 = 0\nl:\nr0 = 0\nr2 = 1\nr3 = 2\nr4 = 3\nr1 += 1\nif r1 != 50 goto l\nexit")
+	p := enginetest.Parse(t, "r1 = 0\nl:\nr0 = 0\nr2 = 1\nr3 = 2\nr4 = 3\nr1 += 1\nif r1 != 50 goto l\nexit")
 	const round, whole = 6, 1 + 50*6 + 1
-	r := newRig(t)
+	r := enginetest.NewRig(t)
 	code := engines(t, p, Env{})
 	for limit := range uint64(whole) {
-		r.cpu.Limit = limit
-		want := r.outcome(code["steps"])
-		require.Equal(t, want, r.outcome(code["loop"]), "budget %d", limit)
+		r.CPU.Limit = limit
+		want := r.Outcome(code["steps"])
+		require.Equal(t, want, r.Outcome(code["loop"]), "budget %d", limit)
 		// The last jump is taken a round and the exit before the end.
 		if limit >= whole-round-1-1 {
-			require.Empty(t, want.fault)
-			require.Equal(t, uint64(whole), want.done)
+			require.Empty(t, want.Fault)
+			require.Equal(t, uint64(whole), want.Done)
 			continue
 		}
-		require.Contains(t, want.fault, vm.ErrBudget.Error())
-		require.Greater(t, want.done, limit)
-		require.LessOrEqual(t, want.done, limit+1+round)
+		require.Contains(t, want.Fault, vm.ErrBudget.Error())
+		require.Greater(t, want.Done, limit)
+		require.LessOrEqual(t, want.Done, limit+1+round)
 	}
 }
 
@@ -207,12 +155,12 @@ func TestRunDoesNotAllocate(t *testing.T) {
 	if !hasLoop {
 		t.Skip("built without the loop: single steps allocate")
 	}
-	code := engines(t, parse(t, "call f\nr2 = *(u64 *)(r1 + 0)\nlock *(u64 *)(r1 + 8) += r2\nexit\nf:\nr0 = 1\nexit"), Env{})["loop"]
-	r := newRig(t)
+	code := engines(t, enginetest.Parse(t, "call f\nr2 = *(u64 *)(r1 + 0)\nlock *(u64 *)(r1 + 8) += r2\nexit\nf:\nr0 = 1\nexit"), Env{})["loop"]
+	r := enginetest.NewRig(t)
 	data := make([]byte, 16)
-	r.cpu.SetCtx(nil, r.memory.Addr(), len(data))
+	r.CPU.SetCtx(nil, r.Memory.Addr(), len(data))
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if _, err := code.Run(r.cpu); err != nil {
+		if _, err := code.Run(r.CPU); err != nil {
 			t.Fatal(err)
 		}
 	}))
@@ -222,15 +170,15 @@ func TestRunDoesNotAllocate(t *testing.T) {
 func BenchmarkCompile(b *testing.B) {
 	for _, n := range []int{50, 1000, 20000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			g := generator{r: rand.New(rand.NewPCG(1, 1))}
-			p := g.program(n)
+			g := enginetest.NewGenerator(1)
+			p := g.Program(n)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := Compile(p, Env{}); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(g.out)), "ns/insn")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(g.Out)), "ns/insn")
 		})
 	}
 }

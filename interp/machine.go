@@ -42,8 +42,8 @@ const (
 	numSlots   = 256
 )
 
-// mayGotoLimit is how often may_goto falls through in one frame (BPF_MAX_LOOPS).
-const mayGotoLimit = 8 << 20
+// mayGotoLimit is how often may_goto falls through in one frame.
+const mayGotoLimit = vm.MayGotoLimit
 
 // reads says which of the slots a, b and c an operation reads.
 type reads uint8

@@ -1,7 +1,6 @@
 package interp
 
 import (
-	"fmt"
 	"runtime"
 	"unsafe"
 
@@ -22,7 +21,7 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		return code.runSteps(c)
 	}
 	m := code.lease(c)
-	m.given, m.left, m.rest = 0, 0, c.Limit
+	m.account(0)
 	m.refill()
 	m.begin(0)
 	m.slots[asm.R1], m.slots[asm.R2] = c.CtxAddr(), c.EntryR2
@@ -79,6 +78,12 @@ func (m *machine) begin(frame int) {
 // it has done all of what its slices gave but m.left.
 func (m *machine) executed() uint64 { return m.given - uint64(m.left) }
 
+// account makes n the number of instructions that the run has executed.
+func (m *machine) account(n uint64) {
+	m.given = min(n, m.cpu.Limit)
+	m.left, m.rest = int64(m.given-n), m.cpu.Limit-m.given
+}
+
 // refill starts a new slice. It reports false if there is none.
 func (m *machine) refill() bool {
 	n := min(m.rest, slice)
@@ -127,23 +132,9 @@ func (m *machine) leave(exit exitCode) error {
 	case exitPacket:
 		return m.packet()
 	case exitDepth:
-		return m.fault(&vm.Fault{Err: vm.ErrCallDepth, Detail: fmt.Sprintf("at most %d frames", prog.MaxFrames)})
+		return m.fault(vm.TooDeep())
 	}
-	return m.fault(unsupported(m.code.p.Insns[m.slot()]))
-}
-
-// unsupported is the fault of an instruction that nothing can execute.
-func unsupported(ins asm.Instruction) *vm.Fault {
-	f := &vm.Fault{Err: vm.ErrInstruction}
-	switch {
-	case ins.Kind() == asm.KindCallHelper && ins.Imm == prog.FailedRelocation:
-		f.Detail = "a CO-RE relocation found no match in the target's types"
-	case ins.Kind() == asm.KindCallKfunc:
-		f.Detail = "kernel functions cannot be called"
-	case ins.Kind() == asm.KindCallHelper:
-		f.Detail = fmt.Sprintf("helper %s is not supported", asm.BuiltinFunc(ins.Imm))
-	}
-	return f
+	return m.fault(vm.Unsupported(m.code.p.Insns[m.slot()]))
 }
 
 // last returns the operation that the loop executed last.
@@ -161,8 +152,9 @@ func (m *machine) budget() error {
 	}
 	for m.left < 0 {
 		if !m.refill() {
-			f := &vm.Fault{Err: vm.ErrBudget, Detail: fmt.Sprintf("%d instructions", m.cpu.Limit)}
-			return m.faultAt(f, m.code.blockAt(m.pc))
+			slot := m.code.blockAt(m.pc)
+			m.left -= int64(m.code.index[slot])
+			return m.cpu.OverBudget(m.code.p, slot)
 		}
 	}
 	return nil

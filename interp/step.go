@@ -1,7 +1,6 @@
 package interp
 
 import (
-	"fmt"
 	"unsafe"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -95,9 +94,6 @@ func (s *stepper) fault(err error, slot int) error {
 		f = &vm.Fault{Err: vm.ErrHelper, Detail: err.Error(), Cause: err}
 	}
 	if !f.Placed {
-		if f.Err == vm.ErrBudget {
-			slot = s.slot // a jump is done when its target's budget is missing
-		}
 		f.Prog, f.Slot, f.Line, f.Placed = s.code.p.Name, slot, s.code.p.LineAt(slot), true
 	}
 	return f
@@ -128,8 +124,7 @@ func (s *stepper) step(ins asm.Instruction) error {
 	case asm.KindBSwap:
 		s.r[ins.Dst] = isa.BSwap(s.r[ins.Dst], info.Bits)
 	case asm.KindLoadImm64:
-		d := decoder{p: s.code.p, env: &s.code.env}
-		if s.r[ins.Dst], err = d.immediate(ins, s.slot); err != nil {
+		if s.r[ins.Dst], err = vm.Immediate(s.code.p, s.slot, s.code.env.Maps, s.code.env.Externs); err != nil {
 			return err
 		}
 	case asm.KindLoad:
@@ -178,7 +173,7 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 		}
 		body := s.code.env.helper(asm.BuiltinFunc(ins.Imm))
 		if body == nil {
-			return unsupported(ins)
+			return vm.Unsupported(ins)
 		}
 		r0, err := body(s.c, (*[5]uint64)(s.r[asm.R1:asm.R6]))
 		if err != nil {
@@ -190,7 +185,7 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 		if info.Kind == asm.KindLoadInd {
 			off = int64(int32(uint32(off) + uint32(s.r[ins.Src])))
 		}
-		v, ok := loadPacket(s.c, off, info.Size.Bytes())
+		v, ok := s.c.PacketNumber(off, info.Size.Bytes())
 		s.r[asm.R0] = v
 		if !ok {
 			s.done++
@@ -202,7 +197,7 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 		s.exit()
 		return nil
 	default:
-		return unsupported(ins)
+		return vm.Unsupported(ins)
 	}
 	s.done++
 	s.slot = next
@@ -214,7 +209,7 @@ func (s *stepper) jump(slot int) error {
 	s.done++
 	s.slot = slot
 	if s.done-int64(s.code.index[slot]) > int64(min(s.c.Limit, 1<<62)) {
-		return &vm.Fault{Err: vm.ErrBudget, Detail: fmt.Sprintf("%d instructions", s.c.Limit)}
+		return s.c.OverBudget(s.code.p, slot)
 	}
 	if s.done >= s.poll && s.c.Context != nil {
 		s.poll = s.done + slice
@@ -225,7 +220,7 @@ func (s *stepper) jump(slot int) error {
 
 func (s *stepper) callLocal(ret, target int) error {
 	if s.frame == prog.MaxFrames-1 {
-		return &vm.Fault{Err: vm.ErrCallDepth, Detail: fmt.Sprintf("at most %d frames", prog.MaxFrames)}
+		return vm.TooDeep()
 	}
 	s.push(ret, s.code.exposed[target])
 	return s.jump(target)
@@ -254,8 +249,8 @@ func (s *stepper) exit() {
 
 // call runs a callback of the program for a helper.
 func (s *stepper) call(fn uint64, args *[5]uint64) (uint64, error) {
-	target := int(uint32(fn))
-	if _, ok := s.code.blockPC(target); !ok || fn&^(1<<32-1) != funcBase {
+	target, ok := vm.FuncSlot(fn)
+	if _, known := s.code.blockPC(target); !ok || !known {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}
 	if s.frame == prog.MaxFrames-1 {
@@ -267,9 +262,10 @@ func (s *stepper) call(fn uint64, args *[5]uint64) (uint64, error) {
 	s.done++ // the call of the helper comes before what it calls
 	err := s.jumpBack(target)
 	if err == nil {
-		err = s.run()
+		if err = s.run(); err == nil {
+			s.done--
+		}
 	}
-	s.done--
 	r0 := s.r[asm.R0]
 	s.r, s.slot = saved, slot
 	return r0, err
@@ -283,7 +279,7 @@ func (s *stepper) jumpBack(slot int) error {
 
 // tailCall replaces the program by another, unless there is none.
 func (s *stepper) tailCall(next int) error {
-	target, err := tailTarget(s.c, s.r[asm.R2], s.r[asm.R3])
+	target, err := s.c.TailTarget(s.r[asm.R2], s.r[asm.R3])
 	if err != nil {
 		return err
 	}
@@ -292,18 +288,34 @@ func (s *stepper) tailCall(next int) error {
 		s.slot = next
 		return nil
 	}
-	t := &stepper{code: target, c: s.c, done: s.done, san: s.san}
-	t.begin(s.frame)
-	t.r[asm.R1] = s.r[asm.R1]
-	err = t.run()
-	s.done = t.done
+	r0, err := s.continueIn(target)
 	s.c.Prog, s.c.Maps, s.c.Call = s.code.p, s.code.env.Maps, s.call
 	if err != nil {
 		return err
 	}
-	s.r[asm.R0] = t.r[asm.R0]
+	s.r[asm.R0] = r0
 	s.exit()
 	return nil
+}
+
+// continueIn runs the target of a tail call, by single steps if it can be.
+func (s *stepper) continueIn(target vm.Runner) (uint64, error) {
+	code, ok := target.(*Code)
+	if !ok {
+		s.c.Done = uint64(s.done)
+		r0, err := target.Continue(s.c, s.frame, s.r[asm.R1])
+		s.done = int64(s.c.Done)
+		return r0, err
+	}
+	if uint64(s.done) > s.c.Limit {
+		return 0, s.c.OverBudget(code.p, 0)
+	}
+	t := &stepper{code: code, c: s.c, done: s.done, san: s.san}
+	t.begin(s.frame)
+	t.r[asm.R1] = s.r[asm.R1]
+	err := t.run()
+	s.done = t.done
+	return t.r[asm.R0], err
 }
 
 func (s *stepper) load(ins asm.Instruction, info *asm.Info) error {

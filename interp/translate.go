@@ -5,6 +5,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/isa"
+	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
 // translate checks the program's structure and brings it into blocks.
@@ -126,7 +127,7 @@ func (d *decoder) instruction(ins asm.Instruction, slot int) error {
 		swap := info.Kind == asm.KindBSwap || (info.Kind == asm.KindToBE) != isa.BigEndian
 		return d.set(swapOp(info.Bits, swap), ins.Dst, dst, noValue)
 	case asm.KindLoadImm64:
-		k, err := d.immediate(ins, slot)
+		k, err := vm.Immediate(d.p, slot, d.env.Maps, d.env.Externs)
 		if err != nil {
 			return err
 		}
@@ -224,39 +225,6 @@ func (d *decoder) alu(ins asm.Instruction, info *asm.Info) error {
 	}
 	ops := aluOps[info.ALU]
 	return d.set(pick(info.Wide, ops[1], ops[0]), ins.Dst, value(ins.Dst), src)
-}
-
-// immediate returns what a 64-bit immediate load puts into its register.
-func (d *decoder) immediate(ins asm.Instruction, slot int) (uint64, error) {
-	i := int(ins.ImmLo())
-	switch ins.Src {
-	case asm.PseudoNone:
-		return uint64(ins.Imm), nil
-	case asm.PseudoMapIdx, asm.PseudoMapIdxValue:
-		if i < 0 || i >= len(d.env.Maps) {
-			return 0, d.p.Errorf(slot, "map %d: the program has %d maps", i, len(d.env.Maps))
-		}
-		if ins.Src == asm.PseudoMapIdx {
-			return d.env.Maps[i].Addr(), nil
-		}
-		direct, ok := d.env.Maps[i].(DirectMap)
-		if !ok {
-			return 0, d.p.Errorf(slot, "map %s has no value with a fixed address", d.env.Maps[i].Name())
-		}
-		addr, err := direct.ValueAddr(uint32(ins.ImmHi()))
-		if err != nil {
-			return 0, d.p.Errorf(slot, "map %s: %v", d.env.Maps[i].Name(), err)
-		}
-		return addr, nil
-	case asm.PseudoFunc:
-		return funcHandle(slot + 1 + i), nil
-	case asm.PseudoBTFID:
-		if i < 0 || i >= len(d.env.Externs) {
-			return 0, d.p.Errorf(slot, "kernel variable %d is not known", i)
-		}
-		return d.env.Externs[i], nil
-	}
-	return 0, d.p.Errorf(slot, "64-bit immediate of kind %d must be resolved by a loader", uint8(ins.Src))
 }
 
 // loadOps and storeOps are by the logarithm of the size.

@@ -16,12 +16,12 @@ import (
 // bytes from the arena's start (Header.Base), so that an element is at
 // Base+8*ref; 0 is no element.
 //
-//	Base          Buckets                      Base+8*ref
-//	+-------------+--------+---- ... +---------+---------+---- ... +-----------+
-//	| HashControl | bucket | bucket  |  pad    | element | element | per-CPU   |
-//	| 64 bytes    | Head   |         |         |         |         | values    |
-//	|             | Lock   |         |         |         |         | (Slots)   |
-//	+-------------+--------+---- ... +---------+---------+---- ... +-----------+
+//	Base          Buckets                      Base+8*ref           Spares
+//	+-------------+--------+---- ... +---------+---------+---- ... +--------+-----------+
+//	| HashControl | bucket | bucket  |  pad    | element | element | one    | per-CPU   |
+//	| 64 bytes    | Head   |         |         |         |         | each   | values    |
+//	|             | Lock   |         |         |         |         | CPU    | (Slots)   |
+//	+-------------+--------+---- ... +---------+---------+---- ... +--------+-----------+
 //
 // An element, Stride bytes long:
 //
@@ -36,13 +36,28 @@ import (
 //
 // # Lookups take no lock
 //
-// The buckets are chains; an update links a new element at the head and then
-// unlinks the old one, under the bucket's lock, each with one store. Elements
-// are reused at once, so a reader can stand on one that is moved under its feet.
-// Seq tells: it is odd from unlinking until the element is whole again, and
-// never goes back. A reader loads it before and after it looks at an element; if
-// it changed, is odd, or if the element has got into another chain, the reader
-// starts over. After maxSteps it gives up and takes the bucket's lock.
+// The buckets are chains. Under the bucket's lock, with one store, an update puts a new
+// element where the old one was, or at the head, and a deletion unlinks one. Elements are
+// reused at once, but not before the lock that they were unlinked under is
+// given back. So a reader can stand on one that is moved under its feet, and
+// believes what it found only after a second look:
+//
+//   - A hit, if the element's Seq was even before the keys were compared and is the
+//     same after it. Seq is odd from unlinking until the element is whole again.
+//     The chain does not matter: the key was in the map while they were compared.
+//   - A miss, if the bucket's Head and Lock are what they were before. Lock changes
+//     whenever it is taken or given back, so nothing was linked, and no element of
+//     the chain reused, while the reader followed it. (Linux's lookup misses a key
+//     that is replaced behind the reader's back.)
+//
+// Otherwise the reader starts over; after maxSteps it takes the bucket's lock.
+//
+// # Spare elements
+//
+// Free elements are on a stack. Native code keeps one more for each virtual CPU,
+// in a cell of its own: it puts the element that an update has replaced there, and
+// takes it for the next one, with plain loads and stores, since the CPU is leased
+// to one run at a time. Linux does the same.
 
 // HashControl is what a hash keeps off-heap beside buckets and elements.
 type HashControl struct {
@@ -50,12 +65,14 @@ type HashControl struct {
 	Count uint32 // elements in the map, and those about to be
 	Fresh uint32 // elements at and after this index were never used
 	Hand  uint32 // of the LRU clock: index of the element that it looked at last
+	First uint32 // reference of the element with index 0
+	Total uint32 // elements that there is room for
 }
 
 // HashBucket is the chain of the elements with (hash & Mask) in common.
 type HashBucket struct {
 	Head uint32 // reference of the first element
-	Lock uint32 // 1 while somebody changes the chain
+	Lock uint32 // odd while somebody changes the chain; grows by two with each time
 }
 
 // HashElem is the head of an element; the key follows.
@@ -64,6 +81,12 @@ type HashElem struct {
 	Hash uint32
 	Seq  uint32 // odd while the element is in no chain
 	Used uint32 // LRU: not 0 if looked up since the hand passed
+}
+
+// HashSpare is a virtual CPU's spare element: its reference, or 0.
+type HashSpare struct {
+	Elem uint32
+	_    [60]byte // no two in one cache line
 }
 
 const (
@@ -119,11 +142,12 @@ func newHashOf(c *core, size uint32) (*hashMap, error) {
 	}
 	valueOff := uint64(hashKeyOff) + round8(uint64(c.keySize))
 	stride := valueOff + round8(inElem)
-	total := uint64(c.maxEntries) + spareElems
+	total := uint64(c.maxEntries) + spareElems + uint64(c.numCPU)
 	// One and a half buckets per element: chains stay short when it is full.
 	buckets := uint64(1) << bits.Len64(uint64(c.maxEntries)+uint64(c.maxEntries)/2)
 	elemsOff := (hashControlSize + buckets*uint64(unsafe.Sizeof(HashBucket{})) + 63) &^ 63
-	end := (elemsOff + total*stride + 127) &^ 127
+	sparesOff := (elemsOff + total*stride + 63) &^ 63
+	end := (sparesOff + uint64(c.numCPU)*uint64(unsafe.Sizeof(HashSpare{})) + 127) &^ 127
 	if end > math.MaxUint32*8 {
 		return nil, fmt.Errorf("hash of %d bytes, want at most 32 GiB: %w", end, mem.ErrNoMemory)
 	}
@@ -151,6 +175,8 @@ func newHashOf(c *core, size uint32) (*hashMap, error) {
 	hdr.Base, hdr.Buckets, hdr.Mask = uint64(uintptr(h.base)), uint64(uintptr(h.buckets)), h.mask
 	hdr.Stride, hdr.ValueOff, hdr.CPUStride = uint32(stride), uint32(valueOff), cpuStride
 	hdr.Seed0, hdr.Seed1, hdr.Control = h.seed0, h.seed1, hdr.Base
+	hdr.Spares = hdr.Base + sparesOff
+	h.control().First, h.control().Total = h.ref(0), h.total
 	if h.perCPU {
 		h.slots = unsafe.Add(h.base, uintptr(end))
 		hdr.Slots = uint64(uintptr(h.slots))
@@ -177,6 +203,20 @@ func (h *hashMap) index(ref uint32) uintptr { return (uintptr(ref)*8 - h.elemsOf
 func (e *HashElem) key() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(e), hashKeyOff) }
 
 func (h *hashMap) cell(e *HashElem) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(e), h.valueOff) }
+
+func (b *HashBucket) lock() {
+	for spins := 0; ; spins++ {
+		v := atomic.LoadUint32(&b.Lock)
+		if v&1 == 0 && atomic.CompareAndSwapUint32(&b.Lock, v, v+1) {
+			return
+		}
+		if spins >= 32 {
+			runtime.Gosched() // as lock does
+		}
+	}
+}
+
+func (b *HashBucket) unlock() { atomic.StoreUint32(&b.Lock, b.Lock+1) }
 
 // value returns where the value of e is, the copy of cpu if there are several.
 func (h *hashMap) value(e *HashElem, ref uint32, cpu int) unsafe.Pointer {
@@ -253,35 +293,34 @@ func (h *hashMap) count() bool {
 
 func (h *hashMap) uncount() { atomic.AddUint32(&h.control().Count, ^uint32(0)) }
 
-// findLocked returns the element with the key. The caller holds the lock of b.
-func (h *hashMap) findLocked(b *HashBucket, hash uint32, key []byte) (ref uint32) {
-	for ref = b.Head; ref != 0; {
-		e := h.elem(ref)
+// findLocked returns the reference to the element with the key: the bucket's Head or
+// the Next of the element before it. It is 0 if there is none. The caller holds the
+// lock of b.
+func (h *hashMap) findLocked(b *HashBucket, hash uint32, key []byte) (at *uint32) {
+	for at = &b.Head; *at != 0; {
+		e := h.elem(*at)
 		if e.Hash == hash && h.sameKey(e, key) {
-			return ref
+			return at
 		}
-		ref = e.Next
+		at = &e.Next
 	}
-	return 0
+	return at
 }
 
-// link makes an element visible. The caller holds the lock of b; key and value
-// are in place.
-func (h *hashMap) link(b *HashBucket, ref, hash uint32) {
+// link makes an element visible: at will refer to it, and it to next. The caller holds
+// the lock of the chain; key and value are in place.
+func (h *hashMap) link(at *uint32, ref, hash, next uint32) {
 	e := h.elem(ref)
 	atomic.StoreUint32(&e.Hash, hash)
-	atomic.StoreUint32(&e.Next, b.Head)
+	atomic.StoreUint32(&e.Next, next)
 	atomic.AddUint32(&e.Seq, 1)
-	atomic.StoreUint32(&b.Head, ref)
+	atomic.StoreUint32(at, ref)
 }
 
-// unlink takes an element out of its chain. The caller holds the lock of b.
-func (h *hashMap) unlink(b *HashBucket, ref uint32) {
-	e := h.elem(ref)
-	at := &b.Head
-	for *at != ref {
-		at = &h.elem(*at).Next
-	}
+// unlink takes the element that at refers to out of its chain. The caller holds the
+// lock of the chain.
+func (h *hashMap) unlink(at *uint32) {
+	e := h.elem(*at)
 	atomic.StoreUint32(at, e.Next)
 	atomic.AddUint32(&e.Seq, 1)
 }
@@ -306,9 +345,9 @@ func (h *hashMap) store(cpu int, key, value []byte, flags uint64) Errno {
 	c := change{hash: h.hash(key), cpu: cpu, key: key, value: value, flags: UpdateFlags(flags)}
 	b := h.bucket(c.hash & h.mask)
 	for {
-		lock(&b.Lock)
+		b.lock()
 		e, done := h.storeLocked(b, &c)
-		unlock(&b.Lock)
+		b.unlock()
 		if !done {
 			c.spare = h.evict()
 			continue
@@ -330,7 +369,8 @@ func (h *hashMap) store(cpu int, key, value []byte, flags uint64) Errno {
 // storeLocked is store under the lock of b. It is done unless it needs a spare
 // element, which only an LRU map can get.
 func (h *hashMap) storeLocked(b *HashBucket, c *change) (Errno, bool) {
-	old := h.findLocked(b, c.hash, c.key)
+	at := h.findLocked(b, c.hash, c.key)
+	old := *at
 	switch {
 	case old != 0 && c.flags == UpdateNoExist:
 		return EEXIST, true
@@ -360,15 +400,15 @@ func (h *hashMap) storeLocked(b *HashBucket, c *change) (Errno, bool) {
 	e := h.elem(ref)
 	h.fillKey(e, c.key)
 	h.fillValue(ref, c.cpu, c.value, true)
-	atomic.StoreUint32(&e.Used, 0)
-	h.link(b, ref, c.hash)
-	if old != 0 {
-		if h.lru {
-			atomic.StoreUint32(&e.Used, 1)
-		}
-		h.unlink(b, old)
-		c.old = old
+	if old == 0 {
+		atomic.StoreUint32(&e.Used, 0)
+		h.link(&b.Head, ref, c.hash, b.Head)
+		return 0, true
 	}
+	atomic.StoreUint32(&e.Used, 1)
+	h.link(at, ref, c.hash, h.elem(old).Next)
+	atomic.AddUint32(&h.elem(old).Seq, 1)
+	c.old = old
 	return 0, true
 }
 
@@ -405,15 +445,16 @@ func (h *hashMap) remove(key []byte) Errno { return h.take(key, nil) }
 func (h *hashMap) take(key, value []byte) Errno {
 	hash := h.hash(key)
 	b := h.bucket(hash & h.mask)
-	lock(&b.Lock)
-	ref := h.findLocked(b, hash, key)
+	b.lock()
+	at := h.findLocked(b, hash, key)
+	ref := *at
 	if ref != 0 {
 		if value != nil {
 			h.copyValue(value, ref)
 		}
-		h.unlink(b, ref)
+		h.unlink(at)
 	}
-	unlock(&b.Lock)
+	b.unlock()
 	if ref == 0 {
 		return ENOENT
 	}

@@ -11,29 +11,29 @@ func (h *hashMap) next(key, next []byte) Errno {
 	if key != nil {
 		hash := h.hash(key)
 		b := h.bucket(hash & h.mask)
-		lock(&b.Lock)
-		ref := h.findLocked(b, hash, key)
+		b.lock()
+		ref := *h.findLocked(b, hash, key)
 		if ref != 0 {
 			start = hash&h.mask + 1
 			if ref = h.elem(ref).Next; ref != 0 {
 				copyKey(next, h.elem(ref))
-				unlock(&b.Lock)
+				b.unlock()
 				return 0
 			}
 		}
-		unlock(&b.Lock)
+		b.unlock()
 	}
 	for i := uint64(start); i <= uint64(h.mask); i++ {
 		b := h.bucket(uint32(i))
 		if atomic.LoadUint32(&b.Head) == 0 {
 			continue
 		}
-		lock(&b.Lock)
+		b.lock()
 		ref := b.Head
 		if ref != 0 {
 			copyKey(next, h.elem(ref))
 		}
-		unlock(&b.Lock)
+		b.unlock()
 		if ref != 0 {
 			return 0
 		}
@@ -81,9 +81,9 @@ func (h *hashMap) batch(at *uint32, max int, take bool, emit func(i int) (key, v
 			}
 			continue
 		}
-		lock(&b.Lock)
+		b.lock()
 		got, taken := h.batchLocked(b, n, max, take, emit)
-		unlock(&b.Lock)
+		b.unlock()
 		for taken != 0 {
 			next := h.elem(taken).Next
 			h.put(taken)

@@ -92,40 +92,25 @@ func (h *hashMap) moved(e *HashElem, seq, hash uint32) bool {
 	return (atomic.LoadUint32(&e.Hash)^hash)&h.mask != 0 || seq&1 != 0 || atomic.LoadUint32(&e.Seq) != seq
 }
 
-// headIs reports whether nothing was linked into b since its head was the
-// element head with that Seq. Only then is the end of the chain a miss: an update
-// may have linked the key's new element behind the reader's back, and unlinked the
-// old one ahead of it. (Linux's lookup misses the key in this case.)
-func (h *hashMap) headIs(b *HashBucket, head, seq uint32) bool {
-	return head == 0 || atomic.LoadUint32(&b.Head) == head && atomic.LoadUint32(&h.elem(head).Seq) == seq
-}
-
 // findWord finds a key of 4 or 8 bytes, which is one word in an element. It
 // returns the element's reference and its Seq at that time, or 0.
 func (h *hashMap) findWord(hash uint32, key uint64) (ref, seq uint32) {
 	b := h.bucket(hash & h.mask)
 	for step := 0; step < maxSteps; step++ {
+		version := atomic.LoadUint32(&b.Lock) // first: a link is under a later one, or seen
 		head := atomic.LoadUint32(&b.Head)
-		headSeq := uint32(0)
 		for ref = head; ref != 0 && step < maxSteps; step++ {
 			e := h.elem(ref)
 			seq = atomic.LoadUint32(&e.Seq)
-			if ref == head {
-				headSeq = seq
-			}
 			if atomic.LoadUint64((*uint64)(e.key())) == key {
 				if seq&1 == 0 && atomic.LoadUint32(&e.Seq) == seq {
 					return ref, seq
 				}
 				break
 			}
-			next := atomic.LoadUint32(&e.Next)
-			if h.moved(e, seq, hash) {
-				break
-			}
-			ref = next
+			ref = atomic.LoadUint32(&e.Next)
 		}
-		if ref == 0 && h.headIs(b, head, headSeq) {
+		if ref == 0 && atomic.LoadUint32(&b.Head) == head && atomic.LoadUint32(&b.Lock) == version {
 			return 0, 0
 		}
 	}
@@ -138,27 +123,20 @@ func (h *hashMap) findWord(hash uint32, key uint64) (ref, seq uint32) {
 func (h *hashMap) findKey(hash uint32, key []byte) (ref, seq uint32) {
 	b := h.bucket(hash & h.mask)
 	for step := 0; step < maxSteps; step++ {
+		version := atomic.LoadUint32(&b.Lock)
 		head := atomic.LoadUint32(&b.Head)
-		headSeq := uint32(0)
 		for ref = head; ref != 0 && step < maxSteps; step++ {
 			e := h.elem(ref)
 			seq = atomic.LoadUint32(&e.Seq)
-			if ref == head {
-				headSeq = seq
-			}
 			if atomic.LoadUint32(&e.Hash) == hash && h.sameKey(e, key) {
 				if seq&1 == 0 && atomic.LoadUint32(&e.Seq) == seq {
 					return ref, seq
 				}
 				break
 			}
-			next := atomic.LoadUint32(&e.Next)
-			if h.moved(e, seq, hash) {
-				break
-			}
-			ref = next
+			ref = atomic.LoadUint32(&e.Next)
 		}
-		if ref == 0 && h.headIs(b, head, headSeq) {
+		if ref == 0 && atomic.LoadUint32(&b.Head) == head && atomic.LoadUint32(&b.Lock) == version {
 			return 0, 0
 		}
 	}
@@ -168,11 +146,11 @@ func (h *hashMap) findKey(hash uint32, key []byte) (ref, seq uint32) {
 // findSlow finds a key under the bucket's lock.
 func (h *hashMap) findSlow(hash uint32, key []byte) (ref, seq uint32) {
 	b := h.bucket(hash & h.mask)
-	lock(&b.Lock)
-	if ref = h.findLocked(b, hash, key); ref != 0 {
+	b.lock()
+	if ref = *h.findLocked(b, hash, key); ref != 0 {
 		seq = h.elem(ref).Seq
 	}
-	unlock(&b.Lock)
+	b.unlock()
 	return ref, seq
 }
 
@@ -219,9 +197,9 @@ func (h *hashMap) get(key, value []byte, _ uint64) Errno {
 	}
 	hash := h.hash(key)
 	b := h.bucket(hash & h.mask)
-	lock(&b.Lock)
-	defer unlock(&b.Lock)
-	ref := h.findLocked(b, hash, key)
+	b.lock()
+	defer b.unlock()
+	ref := *h.findLocked(b, hash, key)
 	if ref == 0 {
 		return ENOENT
 	}

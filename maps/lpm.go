@@ -21,7 +21,7 @@ import (
 //
 // A node, Stride bytes long:
 //
-//	0          4          8        12     16                  ValueOff
+//	0          8          16       20     24                  ValueOff
 //	+----------+----------+--------+------+-------------------+---------+
 //	| Child[0] | Child[1] | Prefix | Link | data, padded      | value   |
 //	+----------+----------+--------+------+-------------------+---------+
@@ -32,17 +32,21 @@ import (
 // Data is kept as 64-bit words, the first bit of the prefix being the highest
 // bit of the first word, whatever the host's byte order.
 //
+// Child and Root are an [LPMRef]: the reference of a node and the length of its
+// prefix, which tells the bit to go on by. So the way down needs one load for
+// each node; that the node's data match is found out beside it.
+//
 // # Lookups take no lock
 //
 // Updates happen under Control.Lock, and each becomes visible with one store of
-// a reference, or of Prefix: a reader sees the trie before or after it. Nodes
+// an LPMRef, or of Prefix: a reader sees the trie before or after it. Nodes
 // that were taken out keep their contents until they are reused; before a node
 // is, Control.Seq changes. A reader that finds it changed at the end starts
 // over; after a few times it takes the lock.
 
 // LPMControl is what an LPM trie keeps off-heap beside its nodes.
 type LPMControl struct {
-	Root  uint32 // reference of the root
+	Root  LPMRef
 	Lock  uint32 // 1 while somebody changes the trie
 	Seq   uint32 // number of nodes that were reused
 	Count uint32 // elements
@@ -52,10 +56,24 @@ type LPMControl struct {
 
 // LPMNode is the head of a node; data and value follow.
 type LPMNode struct {
-	Child  [2]uint32
+	Child  [2]LPMRef
 	Prefix uint32 // length in bits, and LPMIntermediate
 	Link   uint32 // next free node
 }
+
+// LPMRef is a node: its reference in the upper half, the length of its prefix in
+// bits in the lower. 0 is no node.
+type LPMRef uint64
+
+func (r LPMRef) ref() uint32 { return uint32(r >> 32) }
+
+func (r LPMRef) bits() uint32 { return uint32(r) }
+
+func refTo(ref, bits uint32) LPMRef { return LPMRef(ref)<<32 | LPMRef(bits) }
+
+func (r *LPMRef) load() LPMRef { return LPMRef(atomic.LoadUint64((*uint64)(r))) }
+
+func (r *LPMRef) store(v LPMRef) { atomic.StoreUint64((*uint64)(r), uint64(v)) }
 
 // LPMIntermediate in LPMNode.Prefix marks a node with no element.
 const LPMIntermediate = 1 << 31
@@ -167,21 +185,19 @@ func (t *lpmTrie) longest(length uint32, data []byte) (found uint32) {
 		return t.longestWord(length, keyWord(data, 0))
 	}
 	least := uint32(0)
-	for ref := atomic.LoadUint32(&t.control().Root); ref != 0; {
-		n := t.node(ref)
-		p := atomic.LoadUint32(&n.Prefix)
-		plen := p &^ LPMIntermediate
+	for at := t.control().Root.load(); at != 0; {
+		n, plen := t.node(at.ref()), at.bits()
 		if plen < least || plen > length || t.match(n, data, plen) < plen {
 			break
 		}
-		if p&LPMIntermediate == 0 {
-			found = ref
+		if atomic.LoadUint32(&n.Prefix)&LPMIntermediate == 0 {
+			found = at.ref()
 		}
 		if plen == t.bits {
 			break
 		}
 		least = plen + 1
-		ref = atomic.LoadUint32(&n.Child[bit(data, plen)])
+		at = n.Child[bit(data, plen)].load()
 	}
 	return found
 }
@@ -189,21 +205,19 @@ func (t *lpmTrie) longest(length uint32, data []byte) (found uint32) {
 // longestWord is longest for data of at most 8 bytes.
 func (t *lpmTrie) longestWord(length uint32, key uint64) (found uint32) {
 	least := uint32(0)
-	for ref := atomic.LoadUint32(&t.control().Root); ref != 0; {
-		n := t.node(ref)
-		p := atomic.LoadUint32(&n.Prefix)
-		plen := p &^ LPMIntermediate
+	for at := t.control().Root.load(); at != 0; {
+		n, plen := t.node(at.ref()), at.bits()
 		if plen < least || plen > length || (n.word(0)^key)>>(64-plen) != 0 {
 			break
 		}
-		if p&LPMIntermediate == 0 {
-			found = ref
+		if atomic.LoadUint32(&n.Prefix)&LPMIntermediate == 0 {
+			found = at.ref()
 		}
 		if plen == t.bits {
 			break
 		}
 		least = plen + 1
-		ref = atomic.LoadUint32(&n.Child[key<<plen>>63])
+		at = n.Child[key<<plen>>63].load()
 	}
 	return found
 }

@@ -20,8 +20,8 @@ func (t *lpmTrie) alloc(prefix uint32, data, value []byte) uint32 {
 		return 0
 	}
 	n := t.node(ref)
-	atomic.StoreUint32(&n.Child[0], 0)
-	atomic.StoreUint32(&n.Child[1], 0)
+	n.Child[0].store(0)
+	n.Child[1].store(0)
 	atomic.StoreUint32(&n.Prefix, prefix)
 	for off := 0; off < len(data); off += 8 {
 		atomic.StoreUint64(n.at(uintptr(off)), keyWord(data, off))
@@ -49,11 +49,10 @@ func (t *lpmTrie) nodeData(n *LPMNode, dst []byte) []byte {
 
 // descend follows the key to the place where its node is, or would be: the
 // reference to it, and how many bits of the node there match.
-func (t *lpmTrie) descend(length uint32, data []byte) (slot *uint32, matched uint32) {
+func (t *lpmTrie) descend(length uint32, data []byte) (slot *LPMRef, matched uint32) {
 	slot = &t.control().Root
 	for *slot != 0 {
-		n := t.node(*slot)
-		plen := n.Prefix &^ LPMIntermediate
+		n, plen := t.node(slot.ref()), slot.bits()
 		matched = t.match(n, data, min(plen, length))
 		if matched != plen || plen == length {
 			return slot, matched
@@ -89,7 +88,7 @@ func (t *lpmTrie) set(key, value []byte, flags uint64) Errno {
 	lock(&c.Lock)
 	defer unlock(&c.Lock)
 	slot, matched := t.descend(length, data)
-	old := *slot
+	old := slot.ref()
 	if old != 0 && t.node(old).Prefix == length && matched == length {
 		return t.replace(slot, length, data, value, flags)
 	}
@@ -115,7 +114,7 @@ func (t *lpmTrie) set(key, value []byte, flags uint64) Errno {
 
 // replace puts a new node where one with the same prefix is. Whoever has the
 // address of the old value keeps seeing the old value.
-func (t *lpmTrie) replace(slot *uint32, length uint32, data, value []byte, flags uint64) Errno {
+func (t *lpmTrie) replace(slot *LPMRef, length uint32, data, value []byte, flags uint64) Errno {
 	if flags == uint64(UpdateNoExist) {
 		return EEXIST
 	}
@@ -123,32 +122,32 @@ func (t *lpmTrie) replace(slot *uint32, length uint32, data, value []byte, flags
 	if ref == 0 {
 		return ENOMEM
 	}
-	old := *slot
+	old := slot.ref()
 	n := t.node(ref)
-	atomic.StoreUint32(&n.Child[0], t.node(old).Child[0])
-	atomic.StoreUint32(&n.Child[1], t.node(old).Child[1])
-	atomic.StoreUint32(slot, ref)
+	n.Child[0].store(t.node(old).Child[0])
+	n.Child[1].store(t.node(old).Child[1])
+	slot.store(refTo(ref, length))
 	t.release(old)
 	return 0
 }
 
 // insert adds a node at slot: as a leaf, as the parent of the node there, or
 // beside it below a new intermediate node. It reports false if nodes ran out.
-func (t *lpmTrie) insert(slot *uint32, matched, length uint32, data, value []byte) bool {
+func (t *lpmTrie) insert(slot *LPMRef, matched, length uint32, data, value []byte) bool {
 	old := *slot
 	ref := t.alloc(length, data, value)
 	if ref == 0 {
 		return false
 	}
 	if old == 0 {
-		atomic.StoreUint32(slot, ref)
+		slot.store(refTo(ref, length))
 		return true
 	}
 	var buf [lpmMaxData]byte
-	oldBit := bit(t.nodeData(t.node(old), buf[:]), matched)
+	oldBit := bit(t.nodeData(t.node(old.ref()), buf[:]), matched)
 	if matched == length {
-		atomic.StoreUint32(&t.node(ref).Child[oldBit], old)
-		atomic.StoreUint32(slot, ref)
+		t.node(ref).Child[oldBit].store(old)
+		slot.store(refTo(ref, length))
 		return true
 	}
 	fork := t.alloc(matched|LPMIntermediate, data, nil)
@@ -156,9 +155,9 @@ func (t *lpmTrie) insert(slot *uint32, matched, length uint32, data, value []byt
 		t.release(ref)
 		return false
 	}
-	atomic.StoreUint32(&t.node(fork).Child[oldBit], old)
-	atomic.StoreUint32(&t.node(fork).Child[1-oldBit], ref)
-	atomic.StoreUint32(slot, fork)
+	t.node(fork).Child[oldBit].store(old)
+	t.node(fork).Child[1-oldBit].store(refTo(ref, length))
+	slot.store(refTo(fork, matched))
 	return true
 }
 
@@ -172,14 +171,13 @@ func (t *lpmTrie) remove(key []byte) Errno {
 	defer unlock(&c.Lock)
 
 	// up is the reference to the parent of the node at slot.
-	var up *uint32
+	var up *LPMRef
 	slot := &c.Root
 	for {
 		if *slot == 0 {
 			return ENOENT
 		}
-		n := t.node(*slot)
-		plen := n.Prefix &^ LPMIntermediate
+		n, plen := t.node(slot.ref()), slot.bits()
 		if plen > length || t.match(n, data, plen) != plen {
 			return ENOENT
 		}
@@ -188,8 +186,8 @@ func (t *lpmTrie) remove(key []byte) Errno {
 		}
 		up, slot = slot, &n.Child[bit(data, plen)]
 	}
-	ref := *slot
-	n := t.node(ref)
+	old := *slot
+	n := t.node(old.ref())
 	if n.Prefix&LPMIntermediate != 0 {
 		return ENOENT
 	}
@@ -198,16 +196,16 @@ func (t *lpmTrie) remove(key []byte) Errno {
 	case n.Child[0] != 0 && n.Child[1] != 0:
 		atomic.StoreUint32(&n.Prefix, n.Prefix|LPMIntermediate)
 		return 0
-	case n.Child[0]|n.Child[1] == 0 && up != nil && t.node(*up).Prefix&LPMIntermediate != 0:
+	case n.Child[0]|n.Child[1] == 0 && up != nil && t.node(up.ref()).Prefix&LPMIntermediate != 0:
 		// The fork above has one branch left: the other node takes its place.
-		parent := t.node(*up)
-		fork := *up
-		atomic.StoreUint32(up, parent.Child[0]+parent.Child[1]-ref)
-		t.release(fork)
+		fork := t.node(up.ref())
+		released := up.ref()
+		up.store(fork.Child[0] ^ fork.Child[1] ^ old)
+		t.release(released)
 	default:
-		atomic.StoreUint32(slot, n.Child[0]+n.Child[1])
+		slot.store(n.Child[0] | n.Child[1]) // there is one at most
 	}
-	t.release(ref)
+	t.release(old.ref())
 	return 0
 }
 
@@ -222,17 +220,17 @@ func (t *lpmTrie) next(key, next []byte) Errno {
 		return ENOENT
 	}
 	if key == nil {
-		return t.copyKey(t.firstBelow(c.Root), next)
+		return t.copyKey(t.firstBelow(c.Root.ref()), next)
 	}
 	length, data := t.prefix(key)
 	if length > t.bits {
-		return t.copyKey(t.firstBelow(c.Root), next)
+		return t.copyKey(t.firstBelow(c.Root.ref()), next)
 	}
 	// after is the node that follows the one being looked for: the last
 	// ancestor with an element, or the first node right of the path,
 	// whichever is lower in the trie.
 	after := uint32(0)
-	ref := c.Root
+	ref := c.Root.ref()
 	for ref != 0 {
 		n := t.node(ref)
 		plen := n.Prefix &^ LPMIntermediate
@@ -244,16 +242,16 @@ func (t *lpmTrie) next(key, next []byte) Errno {
 			break
 		}
 		side := bit(data, plen)
-		switch right := n.Child[1]; {
+		switch right := n.Child[1].ref(); {
 		case side == 0 && right != 0:
 			after = t.firstBelow(right)
 		case n.Prefix&LPMIntermediate == 0:
 			after = ref
 		}
-		ref = n.Child[side]
+		ref = n.Child[side].ref()
 	}
 	if ref == 0 || t.node(ref).Prefix&LPMIntermediate != 0 {
-		return t.copyKey(t.firstBelow(c.Root), next)
+		return t.copyKey(t.firstBelow(c.Root.ref()), next)
 	}
 	if after == 0 {
 		return ENOENT
@@ -268,9 +266,9 @@ func (t *lpmTrie) firstBelow(ref uint32) uint32 {
 		n := t.node(ref)
 		switch {
 		case n.Child[0] != 0:
-			ref = n.Child[0]
+			ref = n.Child[0].ref()
 		case n.Child[1] != 0:
-			ref = n.Child[1]
+			ref = n.Child[1].ref()
 		default:
 			return ref
 		}

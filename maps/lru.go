@@ -28,14 +28,18 @@ func (h *hashMap) evict() uint32 {
 			continue
 		}
 		b := h.bucket(atomic.LoadUint32(&e.Hash) & h.mask)
-		lock(&b.Lock)
+		b.lock()
 		// The element cannot have left the chain of this hash and kept its Seq.
 		if atomic.LoadUint32(&e.Seq) == seq {
-			h.unlink(b, ref)
-			unlock(&b.Lock)
+			at := &b.Head
+			for *at != ref {
+				at = &h.elem(*at).Next
+			}
+			h.unlink(at)
+			b.unlock()
 			return ref
 		}
-		unlock(&b.Lock)
+		b.unlock()
 	}
 	runtime.Gosched()
 	return 0

@@ -112,7 +112,15 @@ func (m *Map) SubmitProg(addr uintptr, flags uint64) Errno { return m.commit(add
 
 // DiscardProg is bpf_ringbuf_discard; see SubmitProg.
 func (m *Map) DiscardProg(addr uintptr, flags uint64) Errno {
-	return m.commit(addr, flags, ringDiscard)
+	return m.commit(addr, flags, RingDiscard)
+}
+
+// WakeProg wakes the reader of a RingBuf: what SubmitProg and DiscardProg do, if the
+// reader waits for that record, for native code that has given a record back itself.
+func (m *Map) WakeProg() {
+	if r, ok := m.impl.(*ring); ok {
+		wake(r.notify)
+	}
 }
 
 func (m *Map) commit(addr uintptr, flags uint64, mark uint32) Errno {

@@ -22,6 +22,8 @@ import (
 //	+--------+---------+-----------+------------+----------------------+ 72
 //	| ID     | Flags   | Control                | Slots                |
 //	+--------+---------+-----------+------------+----------------------+ 96
+//	| Spares           |
+//	+------------------+ 104
 //
 // Array, PerCPUArray: the value is at Base + cpu*CPUStride + index*Stride.
 // Hash family: see [HashBucket]. LPMTrie: see [LPMNode]. RingBuf: see
@@ -49,6 +51,7 @@ type Header struct {
 	Flags   uint32
 	Control uint64 // HashControl, LPMControl or RingControl
 	Slots   uint64 // per-CPU values of a hash, CPU 0's first
+	Spares  uint64 // HashSpare of CPU 0; the other CPUs' follow
 }
 
 // headerSize is what a header takes in its chunk: two cache lines, so that one

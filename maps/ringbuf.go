@@ -37,16 +37,17 @@ type RingControl struct {
 	Lock     uint32 // 1 while somebody reserves
 }
 
-// Flags in a record's length: BPF_RINGBUF_BUSY_BIT and BPF_RINGBUF_DISCARD_BIT.
+// Flags in a record's length.
 const (
-	ringBusy    = 1 << 31
-	ringDiscard = 1 << 30
+	RingBusy    = 1 << 31 // BPF_RINGBUF_BUSY_BIT
+	RingDiscard = 1 << 30 // BPF_RINGBUF_DISCARD_BIT
 )
 
+// Sizes in a ring buffer.
 const (
-	ringControlSize = 4096
+	RingControlSize = 4096               // from RingControl to the data
+	RingMaxRecord   = math.MaxUint32 / 4 // bytes of data in a record
 	ringHeader      = 8
-	ringMaxRecord   = math.MaxUint32 / 4
 )
 
 // Flags of SubmitProg, DiscardProg and RingOutputProg.
@@ -78,14 +79,14 @@ type ring struct {
 
 func newRing(c *core) (*ring, error) {
 	size := uint64(c.maxEntries)
-	if 2*size+ringControlSize > math.MaxInt {
+	if 2*size+RingControlSize > math.MaxInt {
 		return nil, mem.ErrNoMemory
 	}
-	a, err := mem.New(int(2*size + ringControlSize))
+	a, err := mem.New(int(2*size + RingControlSize))
 	if err != nil {
 		return nil, err
 	}
-	base := unsafe.Add(a.Base(), ringControlSize)
+	base := unsafe.Add(a.Base(), RingControlSize)
 	c.hdr.Base, c.hdr.Mask, c.hdr.Control = uint64(uintptr(base)), uint32(size-1), uint64(a.Addr())
 	return &ring{arena: a, base: base, size: size, ctl: (*RingControl)(a.Base()), notify: make(chan struct{}, 1)}, nil
 }
@@ -95,11 +96,11 @@ func (r *ring) header(pos uint64) *uint32 {
 }
 
 func recordSize(length uint32) uint64 {
-	return round8(uint64(length&^(ringBusy|ringDiscard)) + ringHeader)
+	return round8(uint64(length&^(RingBusy|RingDiscard)) + ringHeader)
 }
 
 func (r *ring) reserve(size uint64) (uintptr, Errno) {
-	if size > ringMaxRecord || round8(size+ringHeader) > r.size {
+	if size > RingMaxRecord || round8(size+ringHeader) > r.size {
 		return 0, EAGAIN
 	}
 	c := r.ctl
@@ -108,7 +109,7 @@ func (r *ring) reserve(size uint64) (uintptr, Errno) {
 	producer := c.Producer
 	for c.Pending < producer {
 		length := atomic.LoadUint32(r.header(c.Pending))
-		if length&ringBusy != 0 {
+		if length&RingBusy != 0 {
 			break
 		}
 		c.Pending += recordSize(length)
@@ -119,9 +120,9 @@ func (r *ring) reserve(size uint64) (uintptr, Errno) {
 		return 0, EAGAIN
 	}
 	h := r.header(producer)
-	page := (ringControlSize + producer&(r.size-1)) / pageSize
+	page := (RingControlSize + producer&(r.size-1)) / pageSize
 	*(*uint32)(unsafe.Add(unsafe.Pointer(h), 4)) = uint32(page)
-	atomic.StoreUint32(h, uint32(size)|ringBusy)
+	atomic.StoreUint32(h, uint32(size)|RingBusy)
 	atomic.StoreUint64(&c.Producer, end)
 	unlock(&c.Lock)
 	return uintptr(unsafe.Pointer(h)) + ringHeader, 0
@@ -136,7 +137,7 @@ func (r *ring) commit(addr uintptr, flags uint64, mark uint32) Errno {
 	}
 	h := (*uint32)(unsafe.Add(r.base, off))
 	length := atomic.LoadUint32(h)
-	if length&ringBusy == 0 || !atomic.CompareAndSwapUint32(h, length, length&^ringBusy|mark) {
+	if length&RingBusy == 0 || !atomic.CompareAndSwapUint32(h, length, length&^RingBusy|mark) {
 		return EINVAL
 	}
 	atConsumer := atomic.LoadUint64(&r.ctl.Consumer)&(r.size-1) == uint64(off)
@@ -221,11 +222,11 @@ func (c *RingConsumer) Next(buf []byte) ([]byte, bool) {
 	for pos < atomic.LoadUint64(&ctl.Producer) {
 		h := c.r.header(pos)
 		length := atomic.LoadUint32(h)
-		if length&ringBusy != 0 {
+		if length&RingBusy != 0 {
 			return buf, false
 		}
 		pos += recordSize(length)
-		if length&ringDiscard != 0 {
+		if length&RingDiscard != 0 {
 			atomic.StoreUint64(&ctl.Consumer, pos)
 			continue
 		}

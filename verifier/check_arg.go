@@ -19,12 +19,12 @@ func (v *verifier) checkArg(arg *helper.Arg, proto *helper.Proto, i int) error {
 	meta := &v.callArgs
 	if arg.Kind == helper.ArgAny {
 		if !v.leaks && r.isPointer() {
-			return v.failReg(at, CodePtrLeak, errnoEACCES, "%s leaks an address into %s", at, meta.name)
+			return v.failReg(at, CodePtrLeak, errnoEACCES, "%s leaks an address into %s", at, meta.name())
 		}
 		return nil
 	}
 	if r.isPacket() && !(meta.packetOK && v.seesPacket && v.p.Type != prog.SockOps || v.p.Type == prog.CGroupSockopt) {
-		return v.failReg(at, CodePacketAccess, errnoEACCES, "%s does not take memory of the packet", meta.name)
+		return v.failReg(at, CodePacketAccess, errnoEACCES, "%s does not take memory of the packet", meta.name())
 	}
 	kind := arg.Kind
 	if kind == helper.ArgMapValue && meta.m >= 0 && v.maps[meta.m].isSockMap() {
@@ -117,7 +117,7 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 		if reg.has(orNull) {
 			code = CodeArgNull
 		}
-		return v.failReg(at, code, errnoEACCES, "%s wants %s in %s, it is %s", v.callArgs.name, argNames[kind], at, kindName(reg))
+		return v.failReg(at, code, errnoEACCES, "%s wants %s in %s, it is %s", v.callArgs.name(), argNames[kind], at, kindName(reg))
 	}
 	if r.kind == ptrBTF {
 		return v.argStruct(kind, arg, reg, at)
@@ -162,7 +162,7 @@ func (v *verifier) argStruct(kind helper.ArgKind, arg *helper.Arg, r *reg, at as
 			return v.kptrMatches(at, r, f, true)
 		}
 		if !v.sameStruct(v.types[r.aux], int(r.off), kernelStruct(arg.Struct), arg.Flags&helper.FlagRelease != 0) {
-			return v.failReg(at, CodeArgType, errnoEACCES, "%s wants struct %s in %s, it is struct %s", v.callArgs.name, arg.Struct, at, v.types[r.aux].Name)
+			return v.failReg(at, CodeArgType, errnoEACCES, "%s wants struct %s in %s, it is struct %s", v.callArgs.name(), arg.Struct, at, v.types[r.aux].Name)
 		}
 	case helper.ArgPerCPUBTF:
 		v.callArgs.btf, v.callArgs.btfPtr = r.aux, *r
@@ -441,7 +441,7 @@ func (v *verifier) argMapValue(a *access, r *reg, zeroOK bool) error {
 	}
 	lo, hi := int64(r.off)+r.S64.Min, int64(r.off)+int64(r.U64.Max)+int64(a.size)
 	if f := overlapped(m.fields, lo, hi); f != nil && a.size > 0 {
-		return v.failReg(a.r, CodeSpecialField, errnoEACCES, "%s cannot be given the %s at offset %d of the value", v.callArgs.name, f.kind, f.off)
+		return v.failReg(a.r, CodeSpecialField, errnoEACCES, "%s cannot be given the %s at offset %d of the value", v.callArgs.name(), f.kind, f.off)
 	}
 	return nil
 }
@@ -450,7 +450,7 @@ func (v *verifier) argMapValue(a *access, r *reg, zeroOK bool) error {
 func (v *verifier) argObject(a *access, r *reg) error {
 	t := v.types[r.aux]
 	if a.write && !(r.has(alloc) && (r.ref != 0 || r.has(nonOwn))) {
-		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name, t.Name)
+		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name(), t.Name)
 	}
 	if int(r.off)+a.size > int(t.Size) || r.off < 0 {
 		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "%d bytes at offset %d are outside of struct %s", a.size, r.off, t.Name)
@@ -495,7 +495,7 @@ func (v *verifier) argStack(a *access, r *reg, zeroOK bool) error {
 		lo, hi = lo+int(r.S64.Min), hi+int(r.S64.Max)
 	}
 	if lo < -prog.StackSize || hi > 0 || lo > 0 || a.size > 0 && lo >= 0 {
-		return v.failReg(a.r, CodeStackBounds, errnoEACCES, "%s accesses the stack at %d to %d, the frame is -%d to 0", meta.name, lo, hi, prog.StackSize)
+		return v.failReg(a.r, CodeStackBounds, errnoEACCES, "%s accesses the stack at %d to %d, the frame is -%d to 0", meta.name(), lo, hi, prog.StackSize)
 	}
 	v.deepen(int(r.frame), lo)
 	if a.size == 0 {
@@ -505,7 +505,7 @@ func (v *verifier) argStack(a *access, r *reg, zeroOK bool) error {
 		f := v.cur.frames[r.frame]
 		for off := lo; off < hi; off++ {
 			if s := f.slotAt(off); s != nil && s.bytes[byteIndex(off)] == byteDynptr {
-				return v.failReg(a.r, CodeDynptr, errnoEACCES, "%s would write over a dynptr at %d", meta.name, off)
+				return v.failReg(a.r, CodeDynptr, errnoEACCES, "%s would write over a dynptr at %d", meta.name(), off)
 			}
 		}
 		meta.rawReg, meta.rawSize = a.r, a.size

@@ -13,7 +13,6 @@ import (
 type callMeta struct {
 	fn     asm.BuiltinFunc
 	proto  *helper.Proto
-	name   string
 	m      int16 // map, -1 if there is none
 	mapUID uint32
 	fromR  asm.Register // register of the map
@@ -37,6 +36,8 @@ type callMeta struct {
 	btf      uint32 // type of the BTF argument
 	btfPtr   reg
 
+	global string // name of a global function
+
 	// Of kernel functions.
 	kfunc     *linux.Kfunc
 	constant  uint64 // of an argument that must be one
@@ -48,6 +49,19 @@ type callMeta struct {
 	irqClass  uint32
 	root      *field // list or tree
 	node      *field
+}
+
+// name returns what is called, for messages.
+func (m *callMeta) name() string {
+	switch {
+	case m.proto != nil:
+		return m.proto.String()
+	case m.kfunc != nil:
+		return m.kfunc.Name
+	case m.global != "":
+		return "function " + m.global
+	}
+	return "the call"
 }
 
 // helperProto returns the prototype of a helper, nil if there is none of this number.
@@ -72,7 +86,7 @@ func (v *verifier) checkCallHelper(in *insn) (int, error) {
 		return 0, v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", fn)
 	}
 	meta := &v.callArgs
-	*meta = callMeta{fn: fn, proto: proto, name: proto.String(), m: -1, callee: -1, packetOK: proto.PacketMem}
+	*meta = callMeta{fn: fn, proto: proto, m: -1, callee: -1, packetOK: proto.PacketMem}
 	for i := range proto.Args {
 		arg := v.argOf(&proto.Args[i])
 		if err := v.checkArg(arg, proto, i); err != nil {
@@ -141,13 +155,16 @@ func (v *verifier) callable(fn asm.BuiltinFunc) (*helper.Proto, error) {
 // allowed reports whether the program's type may call a helper.
 func (v *verifier) allowed(p *helper.Proto) bool {
 	if v.p.Type == prog.Custom {
-		return p.Allowed(prog.Kprobe, 0, "")
+		return p.Availability.Has(kprobeVariant)
 	}
 	if !v.leaks && perfmonHelpers[p.ID] {
 		return false
 	}
-	return p.Allowed(v.p.Type, v.p.Attach, v.p.Target)
+	return v.known && p.Availability.Has(v.variant)
 }
+
+// kprobeVariant is what hooks that Linux does not have are like.
+var kprobeVariant, _ = helper.VariantOf(prog.Kprobe, 0, "")
 
 // perfmonHelpers tell what lies in memory or who runs, and need CAP_PERFMON
 // (bpf_base_func_proto).
@@ -214,7 +231,7 @@ func (v *verifier) releaseArg(meta *callMeta) error {
 		return v.giveToKptr(meta)
 	}
 	if !v.release(meta.ref) {
-		return v.failReg(meta.releaseReg, CodeReference, errnoEINVAL, "%s gives back a reference that was not acquired", meta.name)
+		return v.failReg(meta.releaseReg, CodeReference, errnoEINVAL, "%s gives back a reference that was not acquired", meta.name())
 	}
 	return nil
 }

@@ -236,7 +236,7 @@ func (v *verifier) globalArgs(fn int) error {
 	if sub.proto == nil || len(sub.proto.Params) > 5 || !returnsInt(sub.proto) {
 		return v.fail(CodeGlobalArg, errnoEINVAL, "the global function %s has a type that is not supported: it returns a number and takes at most 5 arguments", sub.name)
 	}
-	v.callArgs = callMeta{m: -1, callee: -1, name: "function " + sub.name, packetOK: true}
+	v.callArgs = callMeta{m: -1, callee: -1, global: sub.name, packetOK: true}
 	for i := range sub.proto.Params {
 		kind, t, size, null, err := v.globalParam(fn, i)
 		if err != nil {

@@ -108,7 +108,7 @@ func (v *verifier) argDynptr(arg *helper.Arg, r *reg, at asm.Register) error {
 	}
 	d := v.dynptrReg(r)
 	if arg.Flags&helper.FlagRingbuf != 0 && d.aux != dynptrRingbuf || arg.Flags&helper.FlagLocal != 0 && d.aux != dynptrLocal {
-		return v.failReg(at, CodeDynptr, errnoEINVAL, "%s wants another kind of dynptr in %s", v.callArgs.name, at)
+		return v.failReg(at, CodeDynptr, errnoEINVAL, "%s wants another kind of dynptr in %s", v.callArgs.name(), at)
 	}
 	v.callArgs.dynptr = d
 	if d.ref != 0 && arg.Flags&helper.FlagRelease != 0 {

@@ -23,7 +23,7 @@ func (v *verifier) checkCallKfunc(in *insn) (int, error) {
 		return 0, err
 	}
 	meta := &v.callArgs
-	*meta = callMeta{m: -1, callee: -1, name: k.Name, packetOK: true, kfunc: k}
+	*meta = callMeta{m: -1, callee: -1, packetOK: true, kfunc: k}
 	if err := v.kfuncArgs(k); err != nil {
 		return 0, err
 	}

@@ -11,7 +11,7 @@ type explored struct {
 	next  *explored
 	miss  int
 	hit   int
-	freed bool // it is in no list any more
+	apart int8 // the register that was not alike when it was compared last, 0 for none or r0
 }
 
 // exactness says how alike two states must be.
@@ -47,7 +47,6 @@ func (v *verifier) visited(slot int) (bool, error) {
 	force := v.env.Flags&TestStateFreq != 0 || forced || len(cur.history) > 40
 	add := force || v.jumps-v.prevJumps >= 2 && v.processed-v.prevProc >= 8
 	head := v.bucket(slot)
-	v.clean(*head, slot)
 	count := 0
 	for at := head; *at != nil; {
 		e := *at
@@ -93,12 +92,13 @@ func (v *verifier) visited(slot int) (bool, error) {
 func (v *verifier) compare(e *explored, slot int) (hit, loop bool, err error) {
 	old, cur := e.state, v.cur
 	if old.branches == 0 {
-		loop = old.incomplete()
 		mode := includes
-		if loop {
+		if loop = old.incomplete(); loop {
 			mode = within
+		} else if !old.cleaned && sameCallsites(old, cur) {
+			v.cleanState(old)
 		}
-		return v.statesEqual(old, cur, mode), loop, nil
+		return v.same(e, mode), loop, nil
 	}
 	if f := old.cur(); f.callback == asyncCallback && f.async != cur.cur().async {
 		return false, false, nil
@@ -106,15 +106,15 @@ func (v *verifier) compare(e *explored, slot int) (hit, loop bool, err error) {
 	mark := v.insns[slot].mark
 	switch {
 	case mark&markIterNext != 0:
-		return v.statesEqual(old, cur, within) && v.iterActive(cur), true, nil
+		return v.same(e, within) && v.iterActive(cur), true, nil
 	case mark&markForce != 0 && mark&markCallback == 0: // may_goto
-		if old.mayGotos != cur.mayGotos && v.statesEqual(old, cur, within) {
+		if old.mayGotos != cur.mayGotos && v.same(e, within) {
 			return true, true, nil
 		}
 	case mark&markCallback != 0:
-		return v.statesEqual(old, cur, within), false, nil
+		return v.same(e, within), false, nil
 	}
-	if maybeLooping(old, cur) && v.statesEqual(old, cur, exact) && !iterDepthsDiffer(old, cur) &&
+	if maybeLooping(e, cur) && v.statesEqual(old, cur, exact) && !iterDepthsDiffer(old, cur) &&
 		old.mayGotos == cur.mayGotos && old.callbacks == cur.callbacks {
 		return false, false, v.fail(CodeInfiniteLoop, errnoEINVAL, "infinite loop: the same state comes again at this instruction")
 	}
@@ -145,11 +145,13 @@ func (v *verifier) keep(head **explored, slot int) {
 	v.prevJumps, v.prevProc = v.jumps, v.processed
 	cur := v.cur
 	cur.eachReg(func(r *reg) { r.precise = false })
+	history := cur.history
+	cur.history = nil
 	n := v.copyState(cur)
+	n.history, cur.history = history, n.history[:0] // which belongs to the way up to here
 	n.insn = int32(slot)
 	v.enterLoop(n)
 	cur.parent, cur.first, cur.dfsDepth = n, int32(slot), n.dfsDepth+1
-	cur.history = cur.history[:0]
 	e := v.newExplored()
 	e.state, e.next = n, *head
 	*head = e
@@ -168,7 +170,6 @@ func (v *verifier) newExplored() *explored {
 // evict forgets a kept state. Its memory is used again unless paths still lead to it.
 func (v *verifier) evict(e *explored) {
 	v.kept--
-	e.freed = true
 	if e.state.branches == 0 && !e.state.inLoop() {
 		v.freeState(e.state)
 		v.freeExplored = append(v.freeExplored, e)
@@ -194,7 +195,7 @@ func (v *verifier) dropStates() {
 		v.freeState(v.cur)
 		v.cur = nil
 	}
-	const most = 1 << 12 // a large program's states are not kept for small ones
+	const most = 1 << 14 // a large program's states are not kept for small ones
 	if len(v.freeStates) > most {
 		v.freeStates, v.freeFrames, v.freeExplored = nil, nil, nil
 	}
@@ -221,16 +222,7 @@ func (v *verifier) finished(s *state) error {
 	return nil
 }
 
-// clean drops from the finished states of an instruction what is not live there.
-func (v *verifier) clean(e *explored, slot int) {
-	for ; e != nil; e = e.next {
-		s := e.state
-		if s.branches == 0 && int(s.insn) == slot && !s.cleaned && sameCallsites(s, v.cur) && !s.incomplete() {
-			v.cleanState(s)
-		}
-	}
-}
-
+// cleanState drops from a finished state what is not live.
 func (v *verifier) cleanState(s *state) {
 	s.cleaned = true
 	for i, f := range s.frames {
@@ -268,24 +260,57 @@ func sameCallsites(a, b *state) bool {
 	return true
 }
 
-// maybeLooping is a quick test of the current frame's registers: all the same.
-func maybeLooping(old, cur *state) bool {
+// maybeLooping is a quick test of the current frame's registers: all the same. The one that was
+// not the last time comes first.
+func maybeLooping(e *explored, cur *state) bool {
+	old := e.state
 	if len(old.frames) != len(cur.frames) {
 		return false
 	}
 	a, b := old.cur(), cur.cur()
+	if !sameBits(&a.regs[e.apart], &b.regs[e.apart]) {
+		return false
+	}
 	for i := range a.regs[:10] {
-		x, y := &a.regs[i], &b.regs[i]
-		if x.precise != y.precise {
-			z := *x
-			z.precise = y.precise
-			x = &z
-		}
-		if *x != *y {
+		if !sameBits(&a.regs[i], &b.regs[i]) {
+			e.apart = int8(i)
 			return false
 		}
 	}
 	return true
+}
+
+// sameBits reports whether two registers are the same, precision aside.
+func sameBits(x, y *reg) bool {
+	if x.Scalar != y.Scalar || x.kind != y.kind {
+		return false
+	}
+	z := *x
+	z.precise = y.precise
+	return z == *y
+}
+
+// same is statesEqual with a kept state. A register that was not alike the last time is looked at
+// first: without any identities mapped yet, it can only be more alike than with them.
+func (v *verifier) same(e *explored, mode exactness) bool {
+	old, cur := e.state, v.cur
+	if len(old.frames) != len(cur.frames) {
+		return false
+	}
+	live := v.insns[old.insn].live
+	a, b := old.cur(), cur.cur()
+	if r := e.apart; live>>r&1 != 0 {
+		v.idMap.reset(v.ids)
+		if !v.regSafe(&a.regs[r], &b.regs[r], mode) {
+			return false
+		}
+	}
+	v.apart = -1
+	equal := v.statesEqual(old, cur, mode)
+	if !equal && v.apart >= 0 {
+		e.apart = v.apart
+	}
+	return equal
 }
 
 // statesEqual is states_equal: every frame of cur is included in the same one of old.
@@ -305,6 +330,9 @@ func (v *verifier) statesEqual(old, cur *state, mode exactness) bool {
 		in := &v.insns[v.siteOf(old, cur, i)]
 		for live, r := in.live&0x3ff, 0; live != 0; live, r = live>>1, r+1 {
 			if live&1 != 0 && !v.regSafe(&a.regs[r], &b.regs[r], mode) {
+				if i == len(old.frames)-1 {
+					v.apart = int8(r)
+				}
 				return false
 			}
 		}
@@ -455,10 +483,8 @@ func (v *verifier) scalarLike(s *slot, mode exactness) (*reg, bool) {
 			return nil, false
 		}
 	}
-	return &unknownScalar, true
+	return &anyScalar, true
 }
-
-var unknownScalar = unknownReg()
 
 // refsEqual is refsafe.
 func (v *verifier) refsEqual(old, cur *state) bool {

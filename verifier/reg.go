@@ -89,7 +89,9 @@ type reg struct {
 	domain.Scalar // of a pointer: the variable part of the offset
 }
 
-func unknownReg() reg { return reg{kind: scalar, Scalar: domain.Unknown()} }
+func unknownReg() reg { return anyScalar }
+
+var anyScalar = reg{kind: scalar, Scalar: domain.Unknown()}
 
 func constReg(v uint64) reg { return reg{kind: scalar, Scalar: domain.Const(v)} }
 

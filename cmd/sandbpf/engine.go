@@ -7,7 +7,7 @@ import (
 )
 
 func engineFlag(fs *flag.FlagSet) *string {
-	return fs.String("engine", "interp", "what executes the program: `NAME` is interp; jit is not available yet")
+	return fs.String("engine", "auto", "what executes the program: `NAME` is interp, jit, or auto for the faster that there is")
 }
 
 func limitFlag(fs *flag.FlagSet) *uint64 {
@@ -16,13 +16,17 @@ func limitFlag(fs *flag.FlagSet) *uint64 {
 
 // vmOptions returns the options of a VM with one CPU that the flags stand for.
 func vmOptions(engine string, limit uint64) ([]sandbpf.Option, error) {
-	switch {
-	case engine == "jit":
-		return nil, unsupportedf("engine jit is not available yet: use interp")
-	case engine != "interp":
-		return nil, usageErrorf("no engine %q: interp is there", engine)
-	case limit == 0:
+	if limit == 0 {
 		return nil, usageErrorf("--limit 0 lets no program run")
 	}
-	return []sandbpf.Option{sandbpf.WithCPUs(1), sandbpf.WithEngine(sandbpf.Interpreter), sandbpf.WithLimit(limit)}, nil
+	options := []sandbpf.Option{sandbpf.WithCPUs(1), sandbpf.WithLimit(limit)}
+	switch engine {
+	case "auto":
+		return options, nil
+	case "interp":
+		return append(options, sandbpf.WithEngine(sandbpf.Interpreter)), nil
+	case "jit":
+		return append(options, sandbpf.WithEngine(sandbpf.JIT)), nil
+	}
+	return nil, usageErrorf("no engine %q: interp, jit and auto are there", engine)
 }

@@ -111,10 +111,23 @@ func TestSharedTable(t *testing.T) {
 			continue // depends on how the kernel was configured
 		}
 		for _, v := range shared.Variants {
-			require.Contains(t, index, v)
-			require.Equal(t, in[v], p.Availability.Has(index[v]), "%s in %s", h.Name, v)
+			name := v
+			if asked := mislabelled[v]; asked != "" {
+				name = asked
+			}
+			require.Contains(t, index, name)
+			require.Equal(t, in[v], p.Availability.Has(index[name]), "%s in %s", h.Name, name)
 		}
 	}
+}
+
+// mislabelled are variants of the probes in ../shared by the name of the attach type before
+// the one that they were loaded with.
+var mislabelled = map[string]string{
+	"cgroup_sock_addr/connect_unix":     "cgroup_sock_addr/sendmsg_unix",
+	"cgroup_sock_addr/sendmsg_unix":     "cgroup_sock_addr/recvmsg_unix",
+	"cgroup_sock_addr/recvmsg_unix":     "cgroup_sock_addr/getpeername_unix",
+	"cgroup_sock_addr/getpeername_unix": "cgroup_sock_addr/getsockname_unix",
 }
 
 // The kernel refuses a helper for a program type where the table does.

@@ -37,9 +37,9 @@ var inside = map[string][]string{
 	"internal/helper":  {"asm", "internal/mem", "internal/prog", "internal/vm", "maps"},
 	"internal/linux":   {"asm", "internal/prog", "internal/helper"},
 	"verifier":         {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
-	"internal/lower":   {"asm", "internal/prog", "internal/helper", "verifier"},
+	"internal/lower":   {"asm", "internal/isa", "internal/prog", "internal/helper", "verifier"},
 	"interp":           {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
-	"jit":              {"asm", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
+	"jit":              {"asm", "internal/lower", "internal/mem", "internal/prog", "internal/vm", "jit/amd64", "verifier"},
 	"jit/amd64":        {},
 	"hooks":            {"asm", "internal/helper", "internal/mem", "internal/prog", "internal/vm"},
 	".": {"asm", "internal/isa", "internal/prog", "internal/mem", "internal/vm", "maps", "internal/helper",
@@ -50,6 +50,7 @@ var inside = map[string][]string{
 	"examples":    public,
 
 	"internal/difftest":   {"asm", "internal/btftype", "internal/prog", "internal/linux", "verifier", "maps"},
+	"internal/enginetest": {"asm", "internal/mem", "internal/prog", "internal/vm", "verifier"},
 	"internal/kernel":     {}, // an oracle for tests
 	"internal/helper/gen": {},
 	"internal/linux/gen":  {"internal/helper"},

@@ -85,12 +85,19 @@ func (v *vmlinux) member(path string) *prog.BTFType {
 	return nil
 }
 
-const argSize = 8 // bytes of a context for each argument; structs by value take as many as they need
+const (
+	argSize = 8            // bytes of a context for each argument
+	maxArg  = 2 * argSize  // bytes of a struct that is passed by value
+	maxArgs = 12 * argSize // bytes of all arguments (MAX_BPF_FUNC_ARGS)
+)
 
 // newArgContext makes the context of a function.
 func newArgContext(k argsKey, proto *prog.BTFType) *Context {
 	c, off := new(Context), 0
 	for i, p := range proto.Params {
+		if p.Type.Size > maxArg || off >= maxArgs {
+			return c // there are no programs for such functions
+		}
 		if f, ok := argField(k, i, p.Type); ok {
 			c.addArg(off, f, p.Type)
 		}
@@ -99,7 +106,7 @@ func newArgContext(k argsKey, proto *prog.BTFType) *Context {
 	if k.prefix != fexitKey && k.prefix != modReturnKey && k.prefix != lsmPrefix || proto.Return == nil {
 		return c
 	}
-	if f, ok := typeField(k, proto.Return); ok {
+	if f, ok := typeField(k, proto.Return); ok && proto.Return.Size <= argSize {
 		c.addArg(off, f, proto.Return)
 	}
 	return c

@@ -14,10 +14,20 @@ type pruner struct {
 	steps  map[uint32]int  // kept types: how many pointers to structs are followed from here
 	protos map[uint32]bool // structs whose function pointers keep their prototypes
 	fwd    map[uint32]bool // structs that are pointed to; those not kept become forward declarations
+
+	voidPtr uint32 // what function pointers become
 }
 
 func newPruner(src *rawBTF) *pruner {
-	return &pruner{src: src, steps: map[uint32]int{}, protos: map[uint32]bool{}, fwd: map[uint32]bool{}}
+	p := &pruner{src: src, steps: map[uint32]int{}, protos: map[uint32]bool{}, fwd: map[uint32]bool{}}
+	for id := range uint32(len(src.at)) {
+		if r := src.record(id); r.kind == kindPtr && r.arg == 0 {
+			p.voidPtr = id
+			p.steps[id] = 0
+			break
+		}
+	}
+	return p
 }
 
 // target is what a reference to id becomes one to: without modifiers, and without
@@ -148,8 +158,14 @@ func (e *encoder) name(off uint32) uint32 {
 	return at
 }
 
-// ref is the new id of a type that another refers to; void for what was left out.
-func (e *encoder) ref(id uint32) uint32 { return e.ids[e.p.target(id)] }
+// ref is the new id of a type that another refers to.
+func (e *encoder) ref(id uint32) uint32 {
+	id = e.p.target(id)
+	if _, kept := e.ids[id]; !kept && e.p.isFuncPtr(id) {
+		id = e.p.voidPtr
+	}
+	return e.ids[id]
+}
 
 // pointee is ref for what a pointer points to: a struct even where a typedef names it.
 func (e *encoder) pointee(id uint32) uint32 {

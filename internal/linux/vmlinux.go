@@ -112,17 +112,15 @@ func (v *vmlinux) build(id uint32, depth int) (*prog.BTFType, bool) {
 		return t, true
 	}
 	left, typedef := v.raw.skip(id)
-	r := v.raw.record(left)
-	if depth > maxNesting || left == 0 && id != 0 && v.raw.record(id).kind == 0 {
+	if depth > maxNesting || left >= uint32(len(v.ids)) {
 		return nil, false
 	}
+	r := v.raw.record(left)
 	t := &prog.BTFType{Name: v.raw.text(r.name)}
 	if t.Name == "" {
 		t.Name = v.raw.text(typedef)
 	}
-	if left != 0 {
-		t.ID = v.ids[left]
-	}
+	t.ID = v.ids[left]
 	if !v.fill(t, r, depth+1) {
 		return nil, false
 	}
@@ -134,7 +132,7 @@ func (v *vmlinux) build(id uint32, depth int) (*prog.BTFType, bool) {
 func (v *vmlinux) fill(t *prog.BTFType, r btfRecord, depth int) (ok bool) {
 	switch r.kind {
 	case 0:
-		return true // void
+		return t.ID == 0 // void
 	case kindInt:
 		t.Kind, t.Size, t.Signed = prog.BTFInt, r.arg, r.word(0)>>24 == intSigned
 		return true
@@ -220,7 +218,7 @@ func (v *vmlinux) fillProto(t *prog.BTFType, r btfRecord, depth int) (ok bool) {
 // end there.
 func (v *vmlinux) pointee(id uint32, depth int) (*prog.BTFType, bool) {
 	left, typedef := v.raw.skip(id)
-	r := v.raw.record(left)
+	r := v.raw.record(left) // of kind 0 for ids that there are none of
 	if r.kind != kindStruct && r.kind != kindUnion {
 		return v.build(id, depth)
 	}

@@ -202,7 +202,7 @@ var contexts = [...]Context{
 			3: {{off: 8, end: 24}, {off: 48, end: 56}},
 		},
 	},
-	{ // cgroup_sock_addr/connect_unix, cgroup_sock_addr/sendmsg_unix, cgroup_sock_addr/recvmsg_unix, cgroup_sock_addr/getpeername_unix
+	{ // cgroup_sock_addr/connect_unix, cgroup_sock_addr/sendmsg_unix, cgroup_sock_addr/recvmsg_unix, cgroup_sock_addr/getpeername_unix, cgroup_sock_addr/getsockname_unix
 		read: [4][]span{
 			0: {{off: 24, end: 28}},
 			1: {{off: 24, end: 28}},
@@ -436,7 +436,7 @@ var contexts = [...]Context{
 }
 
 // variantContexts are indices of contexts by variant, -1 for none.
-var variantContexts = [...]int8{0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7, 8, 9, 10, 10, 10, 11, 12, 12, 13, 14, 15, 16, 17, 16, 17, 18, 19, 16, 17, 16, 17, 16, 17, 20, 20, 20, 20, 10, 21, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 53, 34, 35, 52, -1, -1, -1}
+var variantContexts = [...]int8{0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7, 8, 9, 10, 10, 10, 11, 12, 12, 13, 14, 15, 16, 17, 16, 17, 18, 19, 16, 17, 16, 17, 16, 17, 20, 20, 20, 20, 20, 10, 21, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 53, 34, 35, 52, -1, -1, -1}
 
 // attachContexts are those of attach types that differ from their variant's.
 var attachContexts = [...]attachContext{

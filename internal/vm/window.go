@@ -66,3 +66,10 @@ func (w *Window) Region() mem.Region {
 func (w *Window) admits(addr, size uintptr, perm mem.Perm) bool {
 	return w.perm&perm == perm && w.Region().Contains(addr, size)
 }
+
+// WindowLen is where a window has the length of its region, for compiled code that does
+// what [CPU.PushFrame] and [CPU.PopFrame] do.
+const WindowLen = int32(unsafe.Offsetof(Window{}.len))
+
+// StackLimits returns the limits of a frame, as they lie in RLim and WLim.
+func StackLimits() [2]uint64 { return *(*[2]uint64)(unsafe.Pointer(&stackLimits)) }

@@ -15,6 +15,8 @@ const (
 
 // Sync returns s with each part as narrow as the others make it. It returns false
 // if it finds that no number satisfies all parts, which Linux never does.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) Sync(s Scalar) (Scalar, bool) {
 	ok := syncBy[w64](r, &s)
 	return s, ok
@@ -31,6 +33,8 @@ func syncBy[W width](r Rules, s *Scalar) bool {
 // ALU returns what is known of dst op src, on 64 bits if wide, else on the lower 32
 // bits with a zero upper half (RFC 9669, section 4.1). An immediate operand is a
 // constant, sign-extended. An op that does not exist gives an unknown scalar.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) ALU(op asm.ALUOp, wide bool, dst, src Scalar) Scalar {
 	return alu[w64](r, op, wide, &dst, &src)
 }
@@ -54,6 +58,8 @@ func alu[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
 }
 
 // Neg returns what is known of -x, on 64 bits if wide, else on 32.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) Neg(wide bool, x Scalar) Scalar { return neg[w64](r, wide, &x) }
 
 func neg[W width](r Rules, wide bool, x *Scalar) Scalar {
@@ -64,6 +70,8 @@ func neg[W width](r Rules, wide bool, x *Scalar) Scalar {
 // Truncate returns what is known of the low n bits (8, 16, 32 or 64) of x,
 // zero-extended: a byte-order conversion to the order the number is in already, a load
 // of n bits, or a spill of n bits that is filled again.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) Truncate(x Scalar, n uint) Scalar { return truncate[w64](r, &x, n) }
 
 func truncate[W width](r Rules, x *Scalar, n uint) Scalar {
@@ -85,6 +93,8 @@ func truncate[W width](r Rules, x *Scalar, n uint) Scalar {
 // MovSX returns what is known of the low n bits (8, 16 or 32) of x, sign-extended to 64
 // bits if wide, else to 32 with a zero upper half: a sign-extending move, or of an
 // unknown x a sign-extending load.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) MovSX(wide bool, x Scalar, n uint) Scalar { return movSX[w64](r, wide, &x, n) }
 
 func movSX[W width](r Rules, wide bool, x *Scalar, n uint) Scalar {

@@ -6,6 +6,8 @@ import "github.com/sandbpf/sandbpf/asm"
 // numbers that a and b stand for. It compares on 64 bits if wide, else on the lower 32
 // bits. An immediate operand is a constant, sign-extended. It does not know that a and b
 // are the same register if they are.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) Decide(op asm.JumpOp, wide bool, a, b *Scalar) (known, taken bool) {
 	return decide[w64](r, op, wide, a, b)
 }

@@ -244,6 +244,8 @@ func linuxBSwap(x *Scalar, n uint) Scalar {
 // where dst, as a whole or as a 32-bit part, is within [-1,0], the result of a sign
 // spread over a word: two exact results instead of one vague one (maybe_fork_scalars).
 // Tight has no such step.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) Forks(op asm.ALUOp, dst, src *Scalar) (zero, ones Scalar, ok bool) {
 	if r != Linux || op != asm.And && op != asm.Or || !src.IsConst() {
 		return zero, ones, false

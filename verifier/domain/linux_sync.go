@@ -168,9 +168,15 @@ func linuxToBits[W width](s *Scalar) {
 func linuxSane[W width](s *Scalar) {
 	n := bitsOf[W]()
 	h := n / 2
-	c, low := constant[W](s.Tnum.Value), s.Tnum.Truncate(h)
-	torn := s.Tnum.IsConst() && (s.U64 != c.U64 || s.S64 != c.S64) ||
-		low.IsConst() && (s.U32 != c.U32 || s.S32 != c.S32)
+	torn := false
+	if low := s.Tnum.Truncate(h); low.IsConst() {
+		u, v := uint32(low.Value), int32(sext(low.Value, h))
+		torn = s.U32 != Bounds[uint32]{u, u} || s.S32 != Bounds[int32]{v, v}
+	}
+	if s.Tnum.IsConst() {
+		u, v := s.Tnum.Value, sext(s.Tnum.Value, n)
+		torn = torn || s.U64 != unsigned{u, u} || s.S64 != signed{v, v}
+	}
 	if torn || s.U64.Empty() || s.S64.Empty() || s.U32.Empty() || s.S32.Empty() {
 		s.forgetBounds(n)
 	}

@@ -43,6 +43,8 @@ func negated(op asm.JumpOp) asm.JumpOp {
 // not. It compares as Decide does. It returns false if it finds that this cannot be,
 // which Linux never does; a and b are then not to be used. They may be the same
 // Scalar.
+//
+//go:noinline // inlined into another package, its operands would escape
 func (r Rules) Refine(op asm.JumpOp, wide, taken bool, a, b *Scalar) bool {
 	return refine[w64](r, op, wide, taken, a, b)
 }

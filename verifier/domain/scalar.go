@@ -20,10 +20,17 @@ type Scalar struct {
 }
 
 // Unknown returns the scalar of all numbers.
-func Unknown() Scalar { return unknown[w64]() }
+func Unknown() Scalar { return anyNumber }
+
+var anyNumber = unknown[w64]()
 
 // Const returns the scalar of the one number v.
-func Const(v uint64) Scalar { return constant[w64](v) }
+func Const(v uint64) Scalar {
+	return Scalar{
+		Tnum: Tnum{Value: v}, U64: Bounds[uint64]{v, v}, S64: Bounds[int64]{int64(v), int64(v)},
+		U32: Bounds[uint32]{uint32(v), uint32(v)}, S32: Bounds[int32]{int32(v), int32(v)},
+	}
+}
 
 // IsConst reports whether s stands for one number, s.Tnum.Value.
 func (s *Scalar) IsConst() bool { return s.Tnum.IsConst() }

@@ -1,0 +1,228 @@
+#include "go_asm.h"
+#include "textflag.h"
+
+// Lookups in an LPM trie (maps/lpm.go). For all of them:
+//
+//	in       DI map header, SI key
+//	out      AX address of the value of the longest prefix, 0 if there is none, or NotHandled
+//	changes  AX, CX, DX, SI, DI, R8, R10, R11, X0, flags
+//
+// The way down depends on one load for each node, that of the next LPMRef, which has both
+// the node and the bit to go on by; whether the node's prefix matches is found out
+// beside it. A node is left for a child, or for none, before it is known to match. If the
+// trie's Seq has changed at the end, a node was reused meanwhile, and the lookup starts
+// over. Steps are counted, since such a walk might go round.
+
+// START begins a try: X0 is Seq, CX the root, AX what was found.
+#define START \
+	MOVL const_lpmSeq(R11), CX; \
+	MOVQ CX, X0; \
+	XORL AX, AX; \
+	MOVQ (R11), CX; \
+	TESTQ CX, CX; \
+	JEQ  end
+
+// NODE splits the LPMRef CX: DX is the node, CL or ECX the length of its prefix. It goes
+// to end if that is longer than the key's, SI.
+#define NODE(length) \
+	MOVQ CX, DX; \
+	SHRQ $32, DX; \
+	LEAQ (R11)(DX*8), DX; \
+	CMPL CX, length; \
+	JHI  end
+
+// TAKE makes the node the longest so far, unless it has no element.
+#define TAKE \
+	TESTL $const_lpmIntermediate, const_nodePrefix(DX); \
+	CMOVQEQ DX, AX
+
+// FINISH is the end of a try.
+#define FINISH(tries) \
+end: \
+	MOVQ X0, CX; \
+	CMPL const_lpmSeq(R11), CX; \
+	JNE  changed; \
+	TESTQ AX, AX; \
+	JEQ  out; \
+	MOVL const_hdrValueOff(DI), CX; \
+	ADDQ CX, AX; \
+	JMP  out; \
+changed: \
+	DECL tries; \
+	JNE  again; \
+giveup: \
+	MOVL $const_NotHandled, AX
+
+// WALK is the lookup for prefixes of less than 64 bits, which are in the upper bits of R10.
+// SI is the prefix length of the key, R8 the steps left, BX the next LPMRef. Shifts count
+// modulo 64: that by NOT CL is by 63 less the length of the prefix.
+#define WALK \
+	MOVQ const_hdrBase(DI), R11; \
+	MOVL $const_maxLPMSteps, R8; \
+again: \
+	START; \
+down: \
+	NODE(SI); \
+	MOVQ R10, R9; \
+	SHLQ CX, R9; \
+	SHRQ $63, R9; \
+	MOVQ (DX)(R9*8), BX; \
+	MOVQ const_nodeData(DX), R9; \
+	XORQ R10, R9; \
+	SHRQ $1, R9; \
+	NOTL CX; \
+	SHRQ CX, R9; \
+	TESTQ R9, R9; \
+	JNE  end; \
+	TAKE; \
+	DECL R8; \
+	JEQ  giveup; \
+	MOVQ BX, CX; \
+	TESTQ BX, BX; \
+	JNE  down; \
+	FINISH(R8)
+
+// lpmLookup4 is for IPv4: 4 bytes of data.
+TEXT lpmLookup4<>(SB), NOSPLIT|NOFRAME, $0-0
+	PUSHQ BX
+	PUSHQ R9
+	MOVL 4(SI), R10
+	MOVL (SI), SI
+	BSWAPL R10
+	SHLQ $32, R10
+	XORL AX, AX
+	CMPL SI, $32
+	JHI  out
+	WALK
+out:
+	POPQ R9
+	POPQ BX
+	RET
+
+// lpmLookupShort is for 1 to 7 bytes of data.
+TEXT lpmLookupShort<>(SB), NOSPLIT|NOFRAME, $0-0
+	PUSHQ BX
+	PUSHQ R9
+	MOVL const_hdrKeySize(DI), CX
+	MOVL $4, DX
+	XORL R10, R10
+	MOVL $64, R8
+bytes:
+	MOVBLZX (SI)(DX*1), AX
+	SHLQ $8, R10
+	ORQ  AX, R10
+	SUBL $8, R8
+	INCL DX
+	CMPL DX, CX
+	JB   bytes
+	MOVL (SI), SI
+	XORL AX, AX
+	LEAL -32(CX*8), DX
+	CMPL SI, DX
+	JHI  out
+	MOVL R8, CX
+	SHLQ CX, R10
+	WALK
+out:
+	POPQ R9
+	POPQ BX
+	RET
+
+// lpmLookupLong is for 8 bytes of data and more. SI is the key, R10 the length of its
+// prefix, R12 the key's size, BX the next LPMRef, R13 the steps left, R8 the word of the
+// data that may be the first to differ, since those before it have matched: the last one
+// of the node above.
+TEXT lpmLookupLong<>(SB), NOSPLIT|NOFRAME, $0-0
+	PUSHQ BX
+	PUSHQ R9
+	PUSHQ R12
+	PUSHQ R13
+	PUSHQ R15
+	MOVL (SI), R10
+	MOVL const_hdrKeySize(DI), R12
+	XORL AX, AX
+	LEAL -32(R12*8), DX
+	CMPL R10, DX
+	JHI  out
+	MOVQ const_hdrBase(DI), R11
+	MOVL $const_maxLongSteps, R13
+again:
+	XORL R8, R8
+	START
+down:
+	NODE(R10)
+match: // word R8 of the node, unless its prefix ends before it
+	MOVL R8, R15
+	SHLL $6, R15
+	SUBL CX, R15 // less the bits of the prefix that begin with this word
+	JGE  matched
+	LEAL 12(R8*8), BX
+	CMPL BX, R12
+	JHI  last
+	MOVQ 4(SI)(R8*8), BX
+	BSWAPQ BX
+loaded:
+	XORQ const_nodeData(DX)(R8*8), BX
+	JEQ  more
+	// They differ at bit BX, counted from the word's first. That is past the prefix
+	// or there is no match.
+	BSRQ BX, BX
+	XORL $63, BX
+	ADDL R15, BX
+	JLT  end
+	JMP  matched
+more:
+	CMPL R15, $-64
+	JGE  matched
+	INCL R8
+	JMP  match
+last: // the part of a word that is left of the key
+	MOVQ -8(SI)(R12*1), BX
+	BSWAPQ BX
+	MOVL CX, R9
+	MOVL R12, CX
+	NEGL CX
+	ADDL $4, CX
+	ANDL $7, CX
+	SHLL $3, CX
+	SHLQ CX, BX
+	MOVL R9, CX
+	JMP  loaded
+
+matched:
+	TAKE
+	CMPL CX, R10
+	JEQ  end
+	MOVL CX, BX
+	SHRL $3, BX
+	MOVBLZX 4(SI)(BX*1), BX
+	ANDL $7, CX
+	SHLL CX, BX
+	SHRL $7, BX
+	ANDL $1, BX
+	MOVQ (DX)(BX*8), CX
+	DECL R13
+	JEQ  giveup
+	TESTQ CX, CX
+	JNE  down
+	FINISH(R13)
+out:
+	POPQ R15
+	POPQ R13
+	POPQ R12
+	POPQ R9
+	POPQ BX
+	RET
+
+DATA lpmLookups<>+0x00(SB)/8, $lpmLookup4<>(SB)
+DATA lpmLookups<>+0x08(SB)/8, $lpmLookupShort<>(SB)
+DATA lpmLookups<>+0x10(SB)/8, $lpmLookupLong<>(SB)
+GLOBL lpmLookups<>(SB), RODATA, $0x18
+
+// func lpmLookupEntry(i int) uintptr
+TEXT ·lpmLookupEntry(SB), NOSPLIT, $0-16
+	MOVQ i+0(FP), AX
+	LEAQ lpmLookups<>(SB), CX
+	MOVQ (CX)(AX*8), AX
+	MOVQ AX, ret+8(FP)
+	RET

@@ -1,0 +1,62 @@
+package lower
+
+import "github.com/sandbpf/sandbpf/asm"
+
+// memory folds the computation of an address into the access: base + index*scale + disp.
+func (o *optimiser) memory(n *node) {
+	o.displace(n)
+	inner := o.node(n.a)
+	if n.index != noValue || inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) || o.stale(inner.b) {
+		return
+	}
+	if _, ok := o.constOf(inner.b); ok {
+		return
+	}
+	n.a, n.index, n.Scale = inner.a, inner.b, 1
+	o.displace(n)
+	n.a, n.index = n.index, n.a
+	o.displace(n)
+	o.scale(n)
+}
+
+// displace folds the addition of constants to the base into the displacement.
+func (o *optimiser) displace(n *node) {
+	for {
+		inner := o.node(n.a)
+		if inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) {
+			return
+		}
+		k, ok := o.constOf(inner.b)
+		if disp := int64(n.Disp) + k; !ok || disp != int64(int32(disp)) {
+			return
+		}
+		n.a, n.Disp = inner.a, n.Disp+int32(k)
+	}
+}
+
+// scale folds a shift of the index, or of the base if the two are exchanged.
+func (o *optimiser) scale(n *node) {
+	for range 2 {
+		if shift := o.node(n.index); shift != nil && shift.Op == LSh && shift.Wide && !o.stale(shift.a) {
+			if k, ok := o.constOf(shift.b); ok && k >= 1 && k <= 3 {
+				n.index, n.Scale = shift.a, 1<<k
+				return
+			}
+		}
+		n.a, n.index = n.index, n.a
+	}
+}
+
+// mirrored are the conditions with their operands exchanged.
+var mirrored = map[asm.JumpOp]asm.JumpOp{asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm.JSet: asm.JSet,
+	asm.JGT: asm.JLT, asm.JLT: asm.JGT, asm.JGE: asm.JLE, asm.JLE: asm.JGE,
+	asm.JSGT: asm.JSLT, asm.JSLT: asm.JSGT, asm.JSGE: asm.JSLE, asm.JSLE: asm.JSGE}
+
+// compare brings a constant to the right of a comparison.
+func (o *optimiser) compare(n *node) {
+	_, aConst := o.constOf(n.a)
+	_, bConst := o.constOf(n.b)
+	if aConst && !bConst {
+		n.a, n.b, n.Cond = n.b, n.a, mirrored[n.Cond]
+	}
+}

@@ -1,0 +1,266 @@
+package lower
+
+import "github.com/sandbpf/sandbpf/asm"
+
+// allocation gives every value of a block a register. Those that the program's registers
+// hold at the end go there at once if they can, else by a move at the end.
+type allocation struct {
+	*optimiser
+	live  Regs  // the registers that matter at the end
+	end   int32 // the node in front of which registers must hold what the program says
+	last  [asm.NumRegisters]int32
+	holds [asm.NumRegisters]value // what each register holds now, noValue if nothing that matters
+	out   []Ins
+}
+
+const framePointer = Reg(asm.R10)
+
+// allocate returns the block's instructions on registers, appended to dst. It reports
+// false if there are not enough registers.
+func (o *optimiser) allocate(dst []Ins, live Regs) ([]Ins, bool) {
+	a := allocation{optimiser: o, live: live, end: int32(len(o.nodes)), out: dst}
+	if n := len(o.nodes); n > 0 && (terminates(&o.nodes[n-1].Ins) || o.nodes[n-1].Op == Jump) {
+		a.end = int32(n - 1)
+	}
+	a.initial()
+	for i := range o.nodes {
+		if int32(i) == a.end {
+			break
+		}
+		if n := &o.nodes[i]; n.Op != Nop && !a.place(n, int32(i)) {
+			return dst, false
+		}
+	}
+	if !a.finish() {
+		return dst, false
+	}
+	return a.out, true
+}
+
+// initial finds out how long what registers hold at the beginning matters.
+func (a *allocation) initial() {
+	for r := range a.last {
+		a.last[r], a.holds[r] = -1, noValue
+	}
+	use := func(v value, at int32) {
+		if v >= 0 && v < firstDef {
+			a.last[v] = max(a.last[v], at)
+		}
+	}
+	for i := range a.nodes {
+		if n := &a.nodes[i]; n.Op != Nop && !terminates(&n.Ins) {
+			use(n.a, int32(i))
+			use(n.b, int32(i))
+			use(n.index, int32(i))
+		}
+	}
+	for r, v := range a.cur {
+		if a.live.Has(Reg(r)) {
+			use(v, int32(len(a.nodes)))
+		}
+	}
+	for r := range a.last {
+		if a.last[r] >= 0 {
+			a.holds[r] = value(r)
+		}
+	}
+}
+
+// lastUse returns the node that reads v last.
+func (a *allocation) lastUse(v value) int32 {
+	if d := a.def(v); d != nil {
+		return d.last
+	}
+	return a.last[v]
+}
+
+// where returns the register that v is in, None for a constant or no value.
+func (a *allocation) where(v value) Reg {
+	switch {
+	case v < 0:
+		return None
+	case v < firstDef:
+		return Reg(v)
+	}
+	return a.def(v).reg
+}
+
+// free reports whether a register holds nothing that anybody reads behind node at.
+func (a *allocation) free(r Reg, at int32) bool {
+	v := a.holds[r]
+	return r != framePointer && (v == noValue || a.lastUse(v) <= at)
+}
+
+// place writes a node with registers, and finds one for its result.
+func (a *allocation) place(n *node, at int32) bool {
+	in := n.Ins
+	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
+	if n.out != noValue {
+		d := a.def(n.out)
+		r := a.choose(n, at)
+		if r == None {
+			return false
+		}
+		for i, v := range a.holds { // what is not read any more
+			if v != noValue && a.lastUse(v) <= at {
+				a.holds[i] = noValue
+			}
+		}
+		d.reg, in.Dst = r, r
+		if d.last > at {
+			a.holds[r] = n.out
+		}
+	}
+	a.out = append(a.out, in)
+	return true
+}
+
+// choose returns a register for the result of a node, None if all are taken.
+func (a *allocation) choose(n *node, at int32) Reg {
+	// Where the program wants it at the end.
+	for r, v := range a.cur {
+		if v == n.out && a.live.Has(Reg(r)) && a.free(Reg(r), at) {
+			return Reg(r)
+		}
+	}
+	// Where its first operand is, which is not read any more.
+	if r := a.where(n.a); r != None && a.free(r, at) && !a.promised(r, at) {
+		return r
+	}
+	if n.Dst != None && a.free(n.Dst, at) && !a.promised(n.Dst, at) {
+		return n.Dst
+	}
+	any := None
+	for r := range framePointer {
+		if !a.free(r, at) {
+			continue
+		}
+		if !a.promised(r, at) {
+			return r
+		}
+		any = r
+	}
+	return any
+}
+
+// promised reports whether a node behind at computes what the program wants in r at the
+// end.
+func (a *allocation) promised(r Reg, at int32) bool {
+	if !a.live.Has(r) {
+		return false
+	}
+	d := a.def(a.cur[r])
+	return d != nil && d.node > at
+}
+
+// finish makes the registers hold what the program says, and writes what ends the block.
+func (a *allocation) finish() bool {
+	moves := a.moves()
+	var target Regs
+	for _, m := range moves {
+		target |= bit(m.Dst)
+	}
+	var last *node
+	if int(a.end) < len(a.nodes) {
+		last = &a.nodes[a.end]
+	}
+	var in Ins
+	if last != nil {
+		in = last.Ins
+		if in.Op == Jump {
+			var ok1, ok2 bool
+			in.A, ok1 = a.after(last.a, target)
+			in.B, ok2 = a.after(last.b, target)
+			if !ok1 || !ok2 {
+				return false
+			}
+		}
+	}
+	a.out = sequence(a.out, moves)
+	if last != nil {
+		a.out = append(a.out, in)
+	}
+	return true
+}
+
+// moves returns what is to be moved, all at once.
+func (a *allocation) moves() (moves []Ins) {
+	slot := a.b.Start
+	if n := len(a.out); n > 0 {
+		slot = a.out[n-1].Slot
+	}
+	for r := range framePointer {
+		v := a.cur[r]
+		if !a.live.Has(r) || a.where(v) == r {
+			continue
+		}
+		m := Ins{Op: Mov, Wide: true, Dst: r, A: None, B: a.where(v), Index: None, Slot: slot}
+		if k, ok := a.constOf(v); ok {
+			m.Imm = k
+		}
+		moves = append(moves, m)
+	}
+	return moves
+}
+
+// after returns where v is once the registers in target have been moved to.
+func (a *allocation) after(v value, target Regs) (Reg, bool) {
+	if v < 0 {
+		return None, true
+	}
+	r := a.where(v)
+	if !target.Has(r) {
+		return r, true
+	}
+	for r := range framePointer {
+		if a.cur[r] == v && a.live.Has(r) {
+			return r, true
+		}
+	}
+	return None, false
+}
+
+// sequence appends moves that happen all at once as a list of single ones.
+func sequence(dst []Ins, moves []Ins) []Ins {
+	for len(moves) > 0 {
+		progress := false
+		for i := 0; i < len(moves); i++ {
+			if reads(moves, moves[i].Dst, i) {
+				continue
+			}
+			dst = append(dst, moves[i])
+			moves = append(moves[:i], moves[i+1:]...)
+			progress = true
+			i--
+		}
+		if progress {
+			continue
+		}
+		// What is left are circles: exchange two registers of one.
+		m := moves[0]
+		dst = append(dst, Ins{Op: Exchange, Wide: true, Dst: m.Dst, A: None, B: m.B, Index: None, Slot: m.Slot})
+		moves = moves[1:]
+		for i := range moves {
+			if moves[i].B == m.Dst {
+				moves[i].B = m.B
+			}
+		}
+		for i := 0; i < len(moves); i++ {
+			if moves[i].B == moves[i].Dst {
+				moves = append(moves[:i], moves[i+1:]...)
+				i--
+			}
+		}
+	}
+	return dst
+}
+
+// reads reports whether a move but the one at skip reads r.
+func reads(moves []Ins, r Reg, skip int) bool {
+	for i := range moves {
+		if i != skip && moves[i].B == r {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,394 @@
+package lower
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/verifier"
+)
+
+// Env is what Build needs to know beside the program.
+type Env struct {
+	// Immediate returns what the 64-bit immediate load at a slot puts into its register.
+	Immediate func(slot int) (uint64, error)
+	// HasHelper reports whether there is a body for the helper.
+	HasHelper func(fn asm.BuiltinFunc) bool
+	Proof     *verifier.Proof // nil: nothing is proved
+	Layout    *prog.CtxLayout // of the context that the proof is about
+}
+
+// Build brings p into blocks. The error is a [*prog.Error].
+func Build(p *prog.Program, env Env) (*Program, error) {
+	b := builder{Program: &Program{P: p}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
+	if err := b.leaders(); err != nil {
+		return nil, err
+	}
+	if err := b.translate(); err != nil {
+		return nil, err
+	}
+	b.functions()
+	if err := b.initialised(); err != nil {
+		return nil, err
+	}
+	return b.Program, nil
+}
+
+type builder struct {
+	*Program
+	env       Env
+	leader    []bool  // by slot: a block begins here
+	blockAt   []int32 // by slot
+	helpers   map[asm.BuiltinFunc]int
+	callbacks []int32 // blocks that function pointers point to
+	called    []int32 // blocks that calls go to
+	slot      int
+	pool      []Ins // of which blocks are cut
+}
+
+// leaders checks the program's structure and finds where blocks begin.
+func (b *builder) leaders() error {
+	insns := b.P.Insns
+	if len(insns) == 0 {
+		return b.P.Errorf(0, "program has no instructions")
+	}
+	b.leader = make([]bool, len(insns)+1)
+	b.leader[0] = true
+	b.Index = make([]int32, len(insns)+1)
+	n, last := int32(0), 0
+	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
+		if err := b.leadersOf(slot); err != nil {
+			return err
+		}
+		b.Index[slot] = n
+		if insns[slot].Slots() == 2 {
+			b.Index[slot+1] = n
+		}
+		n++
+		last = slot
+	}
+	b.Index[len(insns)] = n
+	for slot := range insns {
+		if b.leader[slot] && slot > 0 && insns[slot-1].Slots() == 2 && insns[slot].Op == 0 && b.Index[slot] == b.Index[slot-1] {
+			return b.P.Errorf(slot, "jump into the middle of a 64-bit immediate load")
+		}
+	}
+	switch insns[last].Kind() {
+	case asm.KindExit, asm.KindGoto:
+		return nil
+	}
+	return b.P.Errorf(last, "execution falls off the end of the program")
+}
+
+// leadersOf checks the instruction at slot and marks what begins behind it and
+// where it jumps to.
+func (b *builder) leadersOf(slot int) error {
+	insns := b.P.Insns
+	ins := insns[slot]
+	if err := ins.Validate(); err != nil {
+		return b.P.Errorf(slot, "%v", err)
+	}
+	if ins.Slots() == 2 && slot+1 == len(insns) {
+		return b.P.Errorf(slot, "64-bit immediate load without its second slot")
+	}
+	switch ins.Kind() {
+	case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
+		asm.KindCallKfunc, asm.KindCallX, asm.KindLoadAbs, asm.KindLoadInd,
+		asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
+		b.leader[slot+1] = true
+	}
+	if off, ok := ins.JumpOffset(); ok {
+		target := slot + 1 + int(off)
+		if target < 0 || target >= len(insns) {
+			return b.P.Errorf(slot, "jump to instruction %d, outside of the program", target)
+		}
+		b.leader[target] = true
+	}
+	return nil
+}
+
+// translate makes the blocks.
+func (b *builder) translate() error {
+	insns := b.P.Insns
+	b.blockAt = make([]int32, len(insns))
+	n := 0
+	for slot := range insns {
+		b.blockAt[slot] = -1
+		if b.leader[slot] {
+			b.blockAt[slot] = int32(n)
+			n++
+		}
+	}
+	b.Blocks = make([]Block, n)
+	b.pool = make([]Ins, 0, len(insns))
+	current := -1
+	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
+		if b.leader[slot] {
+			b.close(current, slot, int32(current+1))
+			current++
+			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
+		}
+		b.slot = slot
+		if err := b.instruction(insns[slot]); err != nil {
+			return err
+		}
+	}
+	b.close(current, len(insns), -1)
+	return nil
+}
+
+// close ends a block in front of a slot, where another begins.
+func (b *builder) close(current, slot int, next int32) {
+	if current < 0 {
+		return
+	}
+	bl := &b.Blocks[current]
+	bl.End = int32(slot)
+	bl.Ins, b.pool = b.pool[:len(b.pool):len(b.pool)], b.pool[len(b.pool):]
+	if last := bl.Last(); last == nil || !last.Ends() {
+		bl.Next = next
+	}
+}
+
+// seen reports whether the instruction can be reached.
+func (b *builder) seen() bool { return b.env.Proof == nil || b.env.Proof.Insns[b.slot].Seen }
+
+func (b *builder) add(in Ins) {
+	if !b.seen() {
+		return
+	}
+	in.Slot = int32(b.slot)
+	b.pool = append(b.pool, in)
+}
+
+// set adds an instruction that writes a register of the program.
+func (b *builder) set(in Ins) error {
+	if in.Dst == Reg(asm.R10) {
+		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
+	}
+	b.add(in)
+	return nil
+}
+
+// instruction adds what an instruction of the program becomes.
+func (b *builder) instruction(ins asm.Instruction) error {
+	info, _ := ins.Info() // leaders has validated it
+	dst, src := Reg(ins.Dst), Reg(ins.Src)
+	switch info.Kind {
+	case asm.KindALU:
+		return b.alu(ins, info)
+	case asm.KindNeg:
+		return b.set(Ins{Op: Neg, Wide: info.Wide, Dst: dst, A: dst, B: None, Index: None})
+	case asm.KindMovSX:
+		return b.set(Ins{Op: Sext, Wide: info.Wide, Size: info.Bits / 8, Dst: dst, A: src, B: None, Index: None})
+	case asm.KindToLE:
+		if info.Bits >= 32 {
+			return b.set(Ins{Op: Mov, Wide: info.Bits == 64, Dst: dst, A: None, B: dst, Index: None})
+		}
+		return b.set(Ins{Op: Zext, Wide: true, Size: info.Bits / 8, Dst: dst, A: dst, B: None, Index: None})
+	case asm.KindToBE, asm.KindBSwap: // native code is for little-endian machines
+		return b.set(Ins{Op: Swap, Wide: true, Size: info.Bits / 8, Dst: dst, A: dst, B: None, Index: None})
+	case asm.KindLoadImm64:
+		k, err := b.env.Immediate(b.slot)
+		if err != nil {
+			return err
+		}
+		if ins.Src == asm.PseudoFunc {
+			b.callbacks = append(b.callbacks, b.blockAt[b.slot+1+int(ins.ImmLo())])
+		}
+		return b.set(Ins{Op: Mov, Wide: true, Dst: dst, A: None, B: None, Index: None, Imm: int64(k)})
+	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
+		return b.access(ins, info)
+	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
+		return b.atomic(ins, info)
+	}
+	return b.control(ins, info)
+}
+
+var aluOps = map[asm.ALUOp]Op{asm.Add: Add, asm.Sub: Sub, asm.Mul: Mul, asm.Div: Div, asm.Or: Or, asm.And: And, asm.LSh: LSh,
+	asm.RSh: RSh, asm.Mod: Mod, asm.Xor: Xor, asm.ArSh: ArSh, asm.SDiv: SDiv, asm.SMod: SMod, asm.Mov: Mov}
+
+// aluOpOf is aluOps by the number of the operation.
+var aluOpOf = func() (t [2][256]Op) {
+	for op, lowered := range aluOps {
+		t[op>>8][op&0xff] = lowered
+	}
+	return t
+}()
+
+func (b *builder) alu(ins asm.Instruction, info *asm.Info) error {
+	in := Ins{Op: aluOpOf[info.ALU>>8][info.ALU&0xff], Wide: info.Wide, Dst: Reg(ins.Dst), A: Reg(ins.Dst), B: Reg(ins.Src), Index: None}
+	if info.Source == asm.ImmSource {
+		in.B, in.Imm = None, ins.Imm
+		if !info.Wide {
+			in.Imm = int64(uint32(ins.Imm))
+		}
+	}
+	if in.Op == Mov {
+		in.A = None
+	}
+	return b.set(in)
+}
+
+// access adds a load or store.
+func (b *builder) access(ins asm.Instruction, info *asm.Info) error {
+	in := Ins{Op: Store, Wide: true, Size: uint8(info.Size.Bytes()), Dst: None, A: Reg(ins.Dst), B: None, Index: None, Disp: int32(ins.Off)}
+	switch info.Kind {
+	case asm.KindLoad:
+		in.Op, in.Dst, in.A, in.Signed = Load, Reg(ins.Dst), Reg(ins.Src), info.Signed
+	case asm.KindStoreReg:
+		in.B = Reg(ins.Src)
+	case asm.KindStoreImm:
+		in.Imm = ins.Imm
+	}
+	b.prove(&in)
+	if in.Op == Store {
+		b.add(in)
+		return nil
+	}
+	return b.set(in)
+}
+
+// prove says what need not be checked: what the proof says, and accesses to the
+// function's own frame, by r10, which the interpreter takes for granted as well.
+func (b *builder) prove(in *Ins) {
+	in.Check = !onStack(in)
+	if b.env.Proof == nil {
+		return
+	}
+	a := &b.env.Proof.Insns[b.slot].Access
+	if !a.Proved {
+		return
+	}
+	switch a.Memory {
+	case verifier.MemStack, verifier.MemMapValue, verifier.MemMapKey, verifier.MemPacket, verifier.MemSized:
+		in.Check = false
+	case verifier.MemCtx:
+		b.proveCtx(in, a)
+	}
+}
+
+// proveCtx is prove for an access to the context, whose pointer fields stand for
+// what they do not hold.
+func (b *builder) proveCtx(in *Ins, a *verifier.Access) {
+	l := b.env.Layout
+	switch {
+	case l == nil:
+	case l.Plain():
+		in.Check = false
+	case a.Const:
+		f := l.Field(int(a.Off))
+		switch {
+		case f == nil:
+		case f.Kind == prog.Scalar || f.Size == 8:
+			in.Check = false
+		case in.Op == Load && f.Off == int(a.Off) && f.Size == int(in.Size):
+			in.Op, in.A, in.Check, in.Imm = LoadCtx, None, false, int64(f.Ptr)
+		}
+	}
+}
+
+// onStack reports whether a memory operation on r10 stays within the frame.
+func onStack(in *Ins) bool {
+	return in.A == Reg(asm.R10) && in.Disp >= -prog.StackSize && in.Disp+int32(in.Size) <= 0 && !in.Signed
+}
+
+// atomic adds an atomic instruction.
+func (b *builder) atomic(ins asm.Instruction, info *asm.Info) error {
+	if ins.Src == asm.R10 && (info.Atomic.Fetch() && info.Kind == asm.KindAtomic || info.Kind == asm.KindLoadAcquire && ins.Dst == asm.R10) {
+		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
+	}
+	in := Ins{Op: Atomic, Wide: info.Wide, Atomic: info.Atomic, Size: uint8(info.Size.Bytes()), Dst: None,
+		A: Reg(ins.Dst), B: Reg(ins.Src), Index: None, Disp: int32(ins.Off)}
+	switch info.Kind {
+	case asm.KindLoadAcquire:
+		in.Op, in.Wide, in.Dst, in.A, in.B = LoadAcquire, true, Reg(ins.Dst), Reg(ins.Src), None
+		if ins.Dst == asm.R10 {
+			return b.P.Errorf(b.slot, "frame pointer r10 is read only")
+		}
+	case asm.KindStoreRelease:
+		in.Op = StoreRelease
+	default:
+		if info.Atomic.Fetch() && info.Atomic != asm.AtomicCmpXchg {
+			in.Dst = in.B
+		}
+	}
+	b.prove(&in)
+	in.Check = in.Check || b.env.Proof == nil // alignment
+	b.add(in)
+	return nil
+}
+
+// control adds a jump, a call, or what else may end a block.
+func (b *builder) control(ins asm.Instruction, info *asm.Info) error {
+	in := Ins{Dst: None, A: None, B: None, Index: None}
+	off, _ := ins.JumpOffset()
+	target := func() int32 { return b.blockAt[b.slot+1+int(off)] }
+	switch info.Kind {
+	case asm.KindJump:
+		in.Op, in.Wide, in.Cond, in.A, in.Target = Jump, info.Wide, info.Jump, Reg(ins.Dst), target()
+		if info.Source == asm.ImmSource {
+			in.Imm = ins.Imm
+		} else {
+			in.B = Reg(ins.Src)
+		}
+		b.constant(&in)
+	case asm.KindGoto:
+		in.Op, in.Target = Goto, target()
+	case asm.KindMayGoto:
+		in.Op, in.Target = MayGoto, target()
+		b.MayGoto = true
+	case asm.KindCallLocal:
+		in.Op, in.Target = Call, target()
+		b.called = append(b.called, in.Target)
+	case asm.KindCallHelper:
+		fn := asm.BuiltinFunc(ins.Imm)
+		if fn != asm.FnTailCall && !b.env.HasHelper(fn) {
+			// Not an error yet: a program may call what is not there behind a branch that
+			// it never takes, as CO-RE makes it do.
+			in.Op = Fault
+			break
+		}
+		in.Op, in.Imm = Helper, b.helper(fn)
+	case asm.KindCallKfunc:
+		in.Op = Fault // like the call of a helper that is not there
+	case asm.KindLoadAbs, asm.KindLoadInd:
+		b.UsesPacket = true
+		in.Op, in.Size, in.Imm = Packet, uint8(info.Size.Bytes()), ins.Imm
+		if info.Kind == asm.KindLoadInd {
+			in.B = Reg(ins.Src)
+		}
+	case asm.KindExit:
+		in.Op = Exit
+	case asm.KindCallX:
+		return b.P.Errorf(b.slot, "callx: calls through a register are not supported, by Linux neither")
+	case asm.KindAddrSpaceCast:
+		return b.P.Errorf(b.slot, "addr_space_cast: arenas are not supported")
+	default:
+		return b.P.Errorf(b.slot, "instruction of kind %d is not supported", info.Kind)
+	}
+	b.add(in)
+	return nil
+}
+
+// constant replaces a jump of which the proof knows where it goes.
+func (b *builder) constant(in *Ins) {
+	if b.env.Proof == nil {
+		return
+	}
+	switch p := &b.env.Proof.Insns[b.slot]; {
+	case p.Taken && !p.Falls:
+		in.Op, in.A, in.B = Goto, None, None
+	case p.Falls && !p.Taken:
+		in.Op, in.A, in.B = Nop, None, None
+	}
+}
+
+// helper returns the index in Helpers of a helper.
+func (b *builder) helper(fn asm.BuiltinFunc) int64 {
+	i, ok := b.helpers[fn]
+	if !ok {
+		i = len(b.Helpers)
+		b.helpers[fn] = i
+		b.Helpers = append(b.Helpers, fn)
+	}
+	return int64(i)
+}

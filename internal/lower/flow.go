@@ -1,0 +1,139 @@
+package lower
+
+import "github.com/sandbpf/sandbpf/asm"
+
+// maxRounds bounds how often the flow of a program is walked: one that nests its loops
+// deeper is not worth more, and compilation stays linear.
+const maxRounds = 16
+
+// liveness finds for each block the registers that matter at its beginning and behind it.
+func (p *Program) liveness() {
+	type effect struct{ read, written Regs }
+	effects := make([]effect, len(p.Blocks))
+	for i := range p.Blocks {
+		e := &effects[i]
+		for j := range p.Blocks[i].Ins {
+			read, written := p.Uses(&p.Blocks[i], &p.Blocks[i].Ins[j])
+			e.read |= read &^ e.written
+			e.written |= written
+		}
+	}
+	for round := 0; ; round++ {
+		changed := false
+		for i := len(p.Blocks) - 1; i >= 0; i-- {
+			b := &p.Blocks[i]
+			out := Regs(0)
+			if b.Next >= 0 {
+				out = p.Blocks[b.Next].LiveIn
+			}
+			if last := b.Last(); last != nil && last.jumps() {
+				out |= p.Blocks[last.Target].LiveIn
+			}
+			if round == maxRounds {
+				out = AllRegs
+			}
+			in := effects[i].read | out&^effects[i].written
+			changed = changed || in != b.LiveIn || out != b.LiveOut
+			b.LiveIn, b.LiveOut = in, out
+		}
+		if !changed || round == maxRounds {
+			return
+		}
+	}
+}
+
+// narrowness finds for each block the registers whose upper half is zero at its
+// beginning, on all ways that lead there.
+func (p *Program) narrowness() {
+	const unknown = AllRegs // nothing has come here yet
+	for i := range p.Blocks {
+		p.Blocks[i].NarrowIn = unknown
+	}
+	for _, f := range p.Funcs {
+		p.Blocks[f.Block].NarrowIn = 0
+	}
+	flow := func(to int32, have Regs) bool {
+		if to < 0 || p.Blocks[to].NarrowIn&^have == 0 {
+			return false
+		}
+		p.Blocks[to].NarrowIn &= have
+		return true
+	}
+	for round := range maxRounds + 1 {
+		changed := false
+		for i := range p.Blocks {
+			b := &p.Blocks[i]
+			have := b.NarrowIn
+			for j := range b.Ins {
+				have = narrowAfter(have, &b.Ins[j])
+			}
+			changed = flow(b.Next, have) || changed
+			if last := b.Last(); last != nil && last.jumps() {
+				changed = flow(last.Target, have) || changed
+			}
+		}
+		if !changed {
+			return
+		}
+		if round == maxRounds {
+			for i := range p.Blocks {
+				p.Blocks[i].NarrowIn = 0
+			}
+		}
+	}
+}
+
+// narrowAfter returns the registers with an upper half of zero behind in.
+func narrowAfter(have Regs, in *Ins) Regs {
+	switch in.Op {
+	case Call:
+		return have & SavedRegs
+	case Helper, Packet:
+		return have &^ Result
+	case Atomic:
+		if in.Atomic == asm.AtomicCmpXchg {
+			have &^= Result
+		}
+	}
+	if in.Dst < 0 {
+		return have
+	}
+	if narrowResult(in, func(r Reg) bool { return have.Has(r) }) {
+		return have | bit(in.Dst)
+	}
+	return have &^ bit(in.Dst)
+}
+
+// narrowResult reports whether the upper half of what in writes is zero. narrow says so
+// of a register that it reads.
+func narrowResult(in *Ins, narrow func(Reg) bool) bool {
+	if !in.Wide {
+		return in.Op >= Mov && in.Op <= Lea || in.Op == Atomic
+	}
+	switch in.Op {
+	case Mov:
+		if in.B == None {
+			return uint64(in.Imm)>>32 == 0
+		}
+		return narrow(in.B)
+	case Zext:
+		return true
+	case Swap:
+		return in.Size < 8
+	case Load:
+		return in.Size < 8 && !in.Signed
+	case LoadAcquire:
+		return in.Size < 8
+	case And:
+		return narrow(in.A) || in.B == None && uint64(in.Imm)>>32 == 0 || in.B != None && narrow(in.B)
+	case Or, Xor:
+		return narrow(in.A) && (in.B == None && uint64(in.Imm)>>32 == 0 || in.B != None && narrow(in.B))
+	case RSh:
+		return narrow(in.A) || in.B == None && in.Imm&63 >= 32
+	case Div:
+		return narrow(in.A)
+	case Mod:
+		return narrow(in.A)
+	}
+	return false
+}

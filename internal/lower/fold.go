@@ -1,0 +1,120 @@
+package lower
+
+import (
+	"math/bits"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/isa"
+)
+
+// foldable are the operations that package isa computes, by name.
+var foldable = [...]asm.ALUOp{Add: asm.Add, Sub: asm.Sub, Mul: asm.Mul, And: asm.And, Or: asm.Or, Xor: asm.Xor, Div: asm.Div,
+	Mod: asm.Mod, SDiv: asm.SDiv, SMod: asm.SMod, LSh: asm.LSh, RSh: asm.RSh, ArSh: asm.ArSh}
+
+// known returns the value of n where no instruction is needed to compute it.
+func (o *optimiser) known(n *node) (value, bool) {
+	a, aConst := o.constOf(n.a)
+	b, bConst := o.constOf(n.b)
+	switch {
+	case n.Op == Mov && bConst:
+		if !n.Wide {
+			b = int64(uint32(b))
+		}
+		return o.constant(b), true
+	case n.Op == Mov:
+		return n.b, n.Wide || o.narrow(n.b)
+	case aConst && bConst && n.Op >= Add && n.Op <= ArSh:
+		return o.constant(int64(isa.ALU(foldable[n.Op], n.Wide, uint64(a), uint64(b)))), true
+	case aConst && n.Op == Neg:
+		return o.constant(int64(isa.Neg(n.Wide, uint64(a)))), true
+	case aConst && n.Op == Sext:
+		return o.constant(int64(isa.MovSX(n.Wide, uint64(a), 8*n.Size))), true
+	case aConst && n.Op == Zext:
+		return o.constant(int64(isa.Truncate(uint64(a), 8*n.Size))), true
+	case aConst && n.Op == Swap:
+		return o.constant(int64(isa.BSwap(uint64(a), 8*n.Size))), true
+	case !bConst || !n.Wide && !o.narrow(n.a):
+		return noValue, false
+	}
+	switch n.Op {
+	case Add, Sub, Or, Xor, LSh, RSh, ArSh:
+		return n.a, b == 0 && (n.Wide || n.Op != ArSh)
+	case And:
+		return n.a, b == -1 || uint64(b) == 1<<32-1 && o.narrow(n.a)
+	case Mul, Div:
+		return n.a, b == 1
+	}
+	return noValue, false
+}
+
+// order brings constants to the right, where instructions can have them.
+func (o *optimiser) order(n *node) bool {
+	_, aConst := o.constOf(n.a)
+	_, bConst := o.constOf(n.b)
+	switch n.Op {
+	case Add, Mul, And, Or, Xor:
+		if aConst && !bConst {
+			n.a, n.b = n.b, n.a
+			return true
+		}
+	}
+	return false
+}
+
+// identity replaces an operation with a constant by a cheaper one.
+func (o *optimiser) identity(n *node) bool {
+	k, ok := o.constOf(n.b)
+	if !ok {
+		return false
+	}
+	switch {
+	case n.Op == Sub:
+		n.Op, n.b = Add, o.constant(-k)
+		return true
+	case n.Op == And && uint64(k) == 1<<32-1, n.Op == And && !n.Wide && uint32(k) == 1<<32-1:
+		n.Op, n.Wide, n.b, n.a = Mov, false, n.a, noValue
+		return true
+	}
+	return false
+}
+
+// strength replaces multiplications and divisions by powers of two.
+func (o *optimiser) strength(n *node) bool {
+	k, ok := o.constOf(n.b)
+	if !ok {
+		return false
+	}
+	u := uint64(k)
+	if !n.Wide {
+		u = uint64(uint32(k))
+	}
+	if u == 0 || u&(u-1) != 0 {
+		return false
+	}
+	switch n.Op {
+	case Mul:
+		n.Op, n.b = LSh, o.constant(int64(bits.TrailingZeros64(u)))
+	case Div:
+		n.Op, n.b = RSh, o.constant(int64(bits.TrailingZeros64(u)))
+	case Mod:
+		n.Op, n.b = And, o.constant(int64(u-1))
+	default:
+		return false
+	}
+	return true
+}
+
+// sum joins two additions of constants.
+func (o *optimiser) sum(n *node) bool {
+	k, ok := o.constOf(n.b)
+	inner := o.node(n.a)
+	if n.Op != Add || !ok || inner == nil || inner.Op != Add || inner.Wide != n.Wide || o.stale(inner.a) {
+		return false
+	}
+	j, ok := o.constOf(inner.b)
+	if !ok {
+		return false
+	}
+	n.a, n.b = inner.a, o.constant(j+k)
+	return true
+}

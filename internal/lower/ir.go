@@ -1,0 +1,215 @@
+// Package lower brings programs into the form that machine code is made from: basic
+// blocks of instructions with three operands.
+//
+//	prog.Program, Proof ─ Build ─▶ Program ─ passes ─▶ Program ─▶ package jit
+//
+// Registers are those of the program. At the beginning and the end of a block each holds
+// what the program says, if anybody still looks at it; within a block a pass may
+// keep other values in those that nobody needs. Memory is accessed in the program's order.
+package lower
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/prog"
+)
+
+// Reg is a register of the program, r0 to r10, or None.
+type Reg int8
+
+// None is no register.
+const None Reg = -1
+
+// Op is what an instruction does.
+type Op uint8
+
+// The operations. Src is B or, if that is None, Imm; Mem is A + Index*Scale + Disp.
+const (
+	Nop      Op = iota
+	Mov         // Dst = Src
+	Add         // Dst = A + Src
+	Sub         // Dst = A - Src
+	Mul         // Dst = A * Src
+	And         // Dst = A & Src
+	Or          // Dst = A | Src
+	Xor         // Dst = A ^ Src
+	Div         // Dst = A / Src; 0 if Src is 0
+	Mod         // Dst = A % Src; A if Src is 0
+	SDiv        // the same, signed
+	SMod        // the same, signed
+	LSh         // Dst = A << Src
+	RSh         // Dst = A >> Src
+	ArSh        // Dst = A >> Src, signed
+	Rol         // Dst = A rotated left by Imm
+	Neg         // Dst = -A
+	Zext        // Dst = low Size bytes of A, 1 or 2
+	Sext        // Dst = low Size bytes of A with the sign extended
+	Swap        // Dst = low Size bytes of A in reverse order
+	Lea         // Dst = A + Index*Scale + Disp; A may be None
+	Exchange    // Dst and B change places
+	Load        // Dst = Size bytes at Mem, Signed or not
+	LoadCtx     // Dst = what the pointer field of the context stands for, which is number Imm
+	Store       // Size bytes at Mem = Src
+	Atomic
+	LoadAcquire
+	StoreRelease
+	Jump    // to Target if A Cond Src
+	Goto    // to Target
+	MayGoto // to Target if the frame's loops are used up
+	Call    // the function that begins at block Target
+	Helper  // number Imm of Program.Helpers
+	Packet  // LD_ABS, LD_IND
+	Exit
+	Fault  // an instruction that nothing can execute
+	Guard  // to Target if fewer than Imm instructions of the slice are left
+	Repeat // to Target if at least Imm are left; else the budget is looked at
+)
+
+// Ins is an instruction.
+type Ins struct {
+	Op     Op
+	Wide   bool // on 64 bits; else on 32, and the upper half of Dst becomes zero
+	Signed bool
+	Check  bool // it is not proved that the access is allowed
+	Swap   bool // the bytes in memory are in the other order
+	Not    bool // of a jump: if the condition does not hold
+	Size   uint8
+	Scale  uint8
+	Dst    Reg
+	A, B   Reg
+	Index  Reg
+	Cond   asm.JumpOp
+	Atomic asm.AtomicOp
+	Disp   int32
+	Target int32 // block
+	Slot   int32 // of the program's instruction
+	Imm    int64
+}
+
+// Block is a run of instructions that is entered at its beginning only. A block ends
+// behind each jump, call, and whatever else leaves native code for Go.
+type Block struct {
+	Start int32 // slot
+	End   int32 // slot behind it
+	Next  int32 // the block that it falls through to, -1 if none
+	Func  int32 // index in Program.Funcs of the function it belongs to, -1 if there are several
+	Ins   []Ins
+
+	LoopHead bool  // some jump backwards comes here
+	Called   bool  // a call or a callback comes here
+	Dead     bool  // nothing comes here
+	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
+	Guard    bool  // it decides whether copies are run
+	Resume   int32 // the block where a run goes on that was interrupted in front of this one
+
+	LiveIn, LiveOut Regs
+	NarrowIn        Regs // have an upper half of zero
+}
+
+// Last returns the last instruction, nil if there is none.
+func (b *Block) Last() *Ins {
+	if len(b.Ins) == 0 {
+		return nil
+	}
+	return &b.Ins[len(b.Ins)-1]
+}
+
+// Func is a function: what begins at a block that is called, or at the entry.
+type Func struct {
+	Block    int32 // that it begins with
+	Exposed  bool  // others can have a pointer into its frame
+	Callback bool
+	Saved    Regs // of r6 to r9, those that it writes
+	Calls    bool // calls others, or a helper that may
+	Depth    int  // frames that a call of it takes, itself included; prog.MaxFrames if there is no bound
+}
+
+// Program is a program in blocks, in the order of their slots.
+type Program struct {
+	P       *prog.Program
+	Blocks  []Block
+	Funcs   []Func
+	FuncOf  map[int32]int32   // by block that a function begins with: index in Funcs
+	Index   []int32           // by slot: how many instructions come before
+	Helpers []asm.BuiltinFunc // that it calls
+	Shared  bool              // functions have blocks in common
+	// HasCallbacks says that helpers may call functions of the program.
+	HasCallbacks bool
+	UsesStack    bool // some instruction reads r10
+	MayGoto      bool // some instruction is may_goto
+	UsesPacket   bool // some instruction is LD_ABS or LD_IND
+}
+
+// Regs is a set of registers.
+type Regs uint16
+
+// Sets of registers by their role.
+const (
+	AllRegs   Regs = 1<<asm.NumRegisters - 1
+	ArgRegs   Regs = 1<<asm.R1 | 1<<asm.R2 | 1<<asm.R3 | 1<<asm.R4 | 1<<asm.R5
+	SavedRegs Regs = 1<<asm.R6 | 1<<asm.R7 | 1<<asm.R8 | 1<<asm.R9
+	Result    Regs = 1 << asm.R0
+)
+
+// Has reports whether r is in the set.
+func (s Regs) Has(r Reg) bool { return r >= 0 && s>>uint(r)&1 != 0 }
+
+func bit(r Reg) Regs {
+	if r < 0 {
+		return 0
+	}
+	return 1 << uint(r)
+}
+
+// Reads returns the registers that in reads as operands.
+func (in *Ins) Reads() Regs { return bit(in.A) | bit(in.B) | bit(in.Index) }
+
+// isMem reports whether in accesses memory at A + Index*Scale + Disp.
+func (in *Ins) isMem() bool {
+	switch in.Op {
+	case Load, Store, Atomic, LoadAcquire, StoreRelease:
+		return true
+	}
+	return false
+}
+
+// pure reports whether in does nothing but write Dst.
+func (in *Ins) pure() bool {
+	return in.Op >= Mov && in.Op <= Lea || in.Op == LoadCtx || in.Op == Load && !in.Check
+}
+
+// jumps reports whether in may go to Target, within the function.
+func (in *Ins) jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == MayGoto }
+
+// Ends reports whether nothing follows in but what is jumped to.
+func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == Fault }
+
+// Uses returns the registers that matter when in, of block b, is reached, and those that
+// it writes.
+func (p *Program) Uses(b *Block, in *Ins) (read, written Regs) {
+	read, written = in.Reads(), bit(in.Dst)
+	switch in.Op {
+	case Helper:
+		return read | ArgRegs, written | Result
+	case Exit:
+		return read | p.leaves(b), 0
+	case Call, Packet, Fault:
+		return AllRegs, 0
+	case Atomic:
+		if in.Atomic == asm.AtomicCmpXchg {
+			return read | Result, Result
+		}
+	}
+	return read, written
+}
+
+// leaves returns the registers that somebody may look at behind the exit of block b.
+func (p *Program) leaves(b *Block) Regs {
+	switch {
+	case len(p.Funcs) == 1:
+		return Result
+	case p.Shared || b.Func < 0:
+		return Result | ArgRegs
+	}
+	// A caller sees the registers that are not restored.
+	return Result | ArgRegs | SavedRegs&^p.Funcs[b.Func].Saved
+}

@@ -1,0 +1,69 @@
+package lower
+
+// narrowNode reports whether the upper half of what n computes is zero.
+func (o *optimiser) narrowNode(n *node) bool {
+	in := n.Ins
+	in.A, in.B = 0, None // of which the function is asked for n.a and n.b
+	if _, ok := o.constOf(n.b); !ok && n.b != noValue {
+		in.B = 1
+	} else if ok {
+		in.Imm, _ = o.constOf(n.b)
+	}
+	return narrowResult(&in, func(r Reg) bool {
+		if r == 0 {
+			return o.narrow(n.a)
+		}
+		return o.narrow(n.b)
+	})
+}
+
+// lowHalf are the operations whose lower half depends on lower halves only.
+func lowHalf(op Op) bool { return op >= Add && op <= Xor }
+
+// widen makes 32-bit operations 64-bit ones where that is the same, so that more is
+// known of them, and joins a 64-bit operation with the zero-extension of its result.
+func (o *optimiser) widen(n *node) bool {
+	if n.Wide {
+		return false
+	}
+	switch n.Op {
+	case Mov:
+		inner := o.node(n.b)
+		if inner == nil || !lowHalf(inner.Op) || o.stale(inner.a) || o.stale(inner.b) {
+			return false
+		}
+		slot, dst := n.Slot, n.Dst
+		*n = *inner
+		n.Slot, n.Dst, n.Wide, n.out = slot, dst, false, noValue
+		if k, ok := o.constOf(n.b); ok {
+			n.b = o.constant(int64(int32(k)))
+		}
+		return true
+	case And:
+		if o.narrow(n.a) || o.narrow(n.b) {
+			if k, ok := o.constOf(n.b); ok {
+				n.b = o.constant(int64(uint32(k)))
+			}
+			n.Wide = true
+			return true
+		}
+	case Or, Xor:
+		if k, ok := o.constOf(n.b); ok {
+			if !o.narrow(n.a) || int32(k) < 0 { // which would be a constant of 33 bits
+				return false
+			}
+			n.b, n.Wide = o.constant(int64(uint32(k))), true
+			return true
+		}
+		if o.narrow(n.a) && o.narrow(n.b) {
+			n.Wide = true
+			return true
+		}
+	case RSh:
+		if k, ok := o.constOf(n.b); ok && o.narrow(n.a) {
+			n.b, n.Wide = o.constant(k&31), true
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,208 @@
+package lower
+
+import "github.com/sandbpf/sandbpf/asm"
+
+// value names a 64-bit value in a block that is being optimised: what a register held at
+// the beginning, by its number; what an instruction of the block computes, from firstDef on;
+// or a constant.
+type value int32
+
+const (
+	noValue   value = -1
+	firstDef  value = asm.NumRegisters
+	constBase value = -2 // constants count down from here
+)
+
+// node is an instruction on values. Its Ins has no registers but Dst, where the program has
+// the result.
+type node struct {
+	Ins
+	a, b, index value
+	out         value
+}
+
+// def is what is known of a value that a node of the block computes.
+type def struct {
+	node   int32
+	last   int32 // the last node that reads it
+	uses   int32
+	narrow bool // the upper half is zero
+	needed bool
+	reg    Reg // where it is kept
+}
+
+// optimiser works on one block at a time; its slices are reused for the next.
+type optimiser struct {
+	p      *Program
+	b      *Block
+	cur    [asm.NumRegisters]value // what each register holds
+	nodes  []node
+	defs   []def
+	consts []int64
+	loaded []loaded // constants that are in registers
+	result []Ins
+}
+
+// loaded is a constant that a node has brought into a register.
+type loaded struct {
+	k int64
+	v value
+}
+
+func (o *optimiser) def(v value) *def {
+	if v < firstDef {
+		return nil
+	}
+	return &o.defs[v-firstDef]
+}
+
+// node returns what computes v, nil if that is not known.
+func (o *optimiser) node(v value) *node {
+	if d := o.def(v); d != nil {
+		return &o.nodes[d.node]
+	}
+	return nil
+}
+
+// constant returns the value of k.
+func (o *optimiser) constant(k int64) value {
+	o.consts = append(o.consts, k)
+	return constBase - value(len(o.consts)-1)
+}
+
+// constOf returns the constant that v is.
+func (o *optimiser) constOf(v value) (int64, bool) {
+	if v > constBase {
+		return 0, false
+	}
+	return o.consts[constBase-v], true
+}
+
+// narrow reports whether the upper half of v is known to be zero.
+func (o *optimiser) narrow(v value) bool {
+	if k, ok := o.constOf(v); ok {
+		return uint64(k)>>32 == 0
+	}
+	if d := o.def(v); d != nil {
+		return d.narrow
+	}
+	return o.b.NarrowIn.Has(Reg(v))
+}
+
+// stale reports whether v is what a register held at the beginning and does not hold any
+// more: keeping it for longer costs a move.
+func (o *optimiser) stale(v value) bool { return v >= 0 && v < firstDef && o.cur[v] != v }
+
+// values rewrites the block on values, each instruction simplified as far as the rules
+// know. Copies and constants vanish into the operands of those who read them.
+func (o *optimiser) values(b *Block) {
+	o.b = b
+	o.nodes, o.defs, o.consts, o.loaded = o.nodes[:0], o.defs[:0], o.consts[:0], o.loaded[:0]
+	for r := range o.cur {
+		o.cur[r] = value(r)
+	}
+	for i := range b.Ins {
+		n := node{Ins: b.Ins[i], a: noValue, b: noValue, index: noValue, out: noValue}
+		if terminates(&n.Ins) {
+			o.nodes = append(o.nodes, n)
+			continue
+		}
+		n.a, n.b, n.index = o.read(n.A), o.read(n.B), o.read(n.Index)
+		if n.B == None && hasOperand(n.Op) {
+			n.b = o.constant(n.Imm)
+		}
+		switch {
+		case n.isMem():
+			o.memory(&n)
+			o.emit(n)
+			if n.Dst >= 0 {
+				o.cur[n.Dst] = o.define(&n)
+			}
+		case n.Op == Jump:
+			o.compare(&n)
+			o.emit(n)
+		case n.Op == Nop:
+		default:
+			o.cur[n.Dst] = o.compute(n)
+		}
+	}
+}
+
+// terminates reports whether in needs its operands where the program has them.
+func terminates(in *Ins) bool { return in.Op >= Atomic && in.Op != Jump }
+
+// hasOperand reports whether an operation has an operand that is a register or constant.
+func hasOperand(op Op) bool { return op >= Mov && op <= Rol || op == Store || op == Jump }
+
+func (o *optimiser) read(r Reg) value {
+	if r == None {
+		return noValue
+	}
+	return o.cur[r]
+}
+
+// emit adds a node. Constants that it cannot have as an operand are loaded before.
+func (o *optimiser) emit(n node) {
+	if _, ok := o.constOf(n.a); ok {
+		n.a = o.load(n.a, n.Slot)
+	}
+	if _, ok := o.constOf(n.index); ok {
+		n.index = o.load(n.index, n.Slot)
+	}
+	if k, ok := o.constOf(n.b); ok {
+		switch {
+		case !n.Wide:
+			k = int64(int32(k))
+		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
+			n.b = o.load(n.b, n.Slot)
+		}
+		n.Imm = k
+	}
+	n.out = noValue
+	o.nodes = append(o.nodes, n)
+}
+
+// load brings a constant into a register, unless one has it.
+func (o *optimiser) load(v value, slot int32) value {
+	k, _ := o.constOf(v)
+	for _, l := range o.loaded {
+		if l.k == k {
+			return l.v
+		}
+	}
+	n := node{Ins: Ins{Op: Mov, Wide: true, Dst: None, A: None, B: None, Index: None, Slot: slot, Imm: k},
+		a: noValue, b: o.constant(k), index: noValue}
+	o.emit(n)
+	l := loaded{k, o.define(&n)}
+	o.loaded = append(o.loaded, l)
+	return l.v
+}
+
+// define gives the node that was emitted last, a copy of which is n, a value.
+func (o *optimiser) define(n *node) value {
+	v := firstDef + value(len(o.defs))
+	at := int32(len(o.nodes) - 1)
+	o.nodes[at].out = v
+	o.defs = append(o.defs, def{node: at, last: at, narrow: o.narrowNode(n), reg: None})
+	return v
+}
+
+// compute returns the value of a node: one that exists already, or that of the node,
+// which it emits.
+func (o *optimiser) compute(n node) value {
+	for {
+		if v, ok := o.known(&n); ok {
+			return v
+		}
+		if !o.rewrite(&n) {
+			break
+		}
+	}
+	o.emit(n)
+	return o.define(&n)
+}
+
+// rewrite makes n simpler, with the same result, and reports whether it could.
+func (o *optimiser) rewrite(n *node) bool {
+	return o.order(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n)
+}

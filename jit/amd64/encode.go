@@ -1,0 +1,342 @@
+package amd64
+
+import "encoding/binary"
+
+// Assembler collects machine code. The zero value is ready for use.
+type Assembler struct {
+	Code   []byte
+	labels []int32 // where each label is, -1 while it is not known
+	fixups []fixup
+}
+
+const (
+	rexW      = 8
+	opSizeFix = 0x66
+	twoByte   = 0x0f
+)
+
+func (a *Assembler) byte(b ...byte) { a.Code = append(a.Code, b...) }
+
+func (a *Assembler) imm32(v int32) { a.Code = binary.LittleEndian.AppendUint32(a.Code, uint32(v)) }
+
+func (a *Assembler) imm64(v uint64) { a.Code = binary.LittleEndian.AppendUint64(a.Code, v) }
+
+// high returns the bit of a register number that goes into a REX prefix.
+func high(r Reg) byte { return byte(r) >> 3 & 1 }
+
+// opcode appends REX prefix and opcode of one or, below 0x0f00, two bytes.
+func (a *Assembler) opcode(rex byte, op uint16) {
+	if rex != 0 {
+		a.byte(0x40 | rex&0xf)
+	}
+	if op>>8 != 0 {
+		a.byte(byte(op >> 8))
+	}
+	a.byte(byte(op))
+}
+
+func (w Width) rex() byte {
+	if w {
+		return rexW
+	}
+	return 0
+}
+
+// forceREX makes SPL, BPL, SIL and DIL reachable, which without a REX prefix are AH to BH.
+const forceREX = 0x40
+
+func byteREX(r Reg) byte {
+	if r >= RSP && r <= RDI {
+		return forceREX
+	}
+	return 0
+}
+
+// rr encodes op with reg in the reg field and rm in the r/m field.
+func (a *Assembler) rr(rex byte, op uint16, reg, rm Reg) {
+	a.opcode(rex|high(reg)<<2|high(rm), op)
+	a.byte(0xc0 | byte(reg)&7<<3 | byte(rm)&7)
+}
+
+// rm encodes op with reg in the reg field and m in the r/m field.
+func (a *Assembler) rm(rex byte, op uint16, reg Reg, m Mem) {
+	rex |= high(reg)<<2 | high(m.Base)
+	if m.Index != NoReg {
+		rex |= high(m.Index) << 1
+	}
+	a.opcode(rex, op)
+	a.operand(reg, m)
+}
+
+// operand encodes ModRM, SIB and displacement. RSP and R12 as base need a SIB byte;
+// RBP and R13 have no form without displacement.
+func (a *Assembler) operand(reg Reg, m Mem) {
+	mod := byte(0x80)
+	switch {
+	case m.Disp == 0 && m.Base&7 != RBP:
+		mod = 0
+	case m.Disp == int32(int8(m.Disp)):
+		mod = 0x40
+	}
+	field := byte(reg) & 7 << 3
+	switch {
+	case m.Index != NoReg:
+		a.byte(mod|field|4, scaleBits(m.Scale)|byte(m.Index)&7<<3|byte(m.Base)&7)
+	case m.Base&7 == RSP:
+		a.byte(mod|field|4, 0x24)
+	default:
+		a.byte(mod | field | byte(m.Base)&7)
+	}
+	switch mod {
+	case 0x40:
+		a.byte(byte(m.Disp))
+	case 0x80:
+		a.imm32(m.Disp)
+	}
+}
+
+func scaleBits(scale uint8) byte {
+	switch scale {
+	case 2:
+		return 0x40
+	case 4:
+		return 0x80
+	case 8:
+		return 0xc0
+	}
+	return 0
+}
+
+// RR is op dst, src.
+func (a *Assembler) RR(op ALU, w Width, dst, src Reg) { a.rr(w.rex(), uint16(op)<<3|1, src, dst) }
+
+// RI is op dst, imm, sign-extended.
+func (a *Assembler) RI(op ALU, w Width, dst Reg, imm int32) {
+	if imm == int32(int8(imm)) {
+		a.rr(w.rex(), 0x83, Reg(op), dst)
+		a.byte(byte(imm))
+		return
+	}
+	if dst == RAX {
+		a.opcode(w.rex(), uint16(op)<<3|5)
+	} else {
+		a.rr(w.rex(), 0x81, Reg(op), dst)
+	}
+	a.imm32(imm)
+}
+
+// RM is op dst, [m].
+func (a *Assembler) RM(op ALU, w Width, dst Reg, m Mem) { a.rm(w.rex(), uint16(op)<<3|3, dst, m) }
+
+// MR is op [m], src.
+func (a *Assembler) MR(op ALU, w Width, m Mem, src Reg) { a.rm(w.rex(), uint16(op)<<3|1, src, m) }
+
+// MI is op [m], imm, sign-extended.
+func (a *Assembler) MI(op ALU, w Width, m Mem, imm int32) {
+	if imm == int32(int8(imm)) {
+		a.rm(w.rex(), 0x83, Reg(op), m)
+		a.byte(byte(imm))
+		return
+	}
+	a.rm(w.rex(), 0x81, Reg(op), m)
+	a.imm32(imm)
+}
+
+// Mov is mov dst, src.
+func (a *Assembler) Mov(w Width, dst, src Reg) { a.rr(w.rex(), 0x89, src, dst) }
+
+// MovImm makes dst hold v, in as few bytes as possible. It leaves the flags alone.
+func (a *Assembler) MovImm(dst Reg, v uint64) {
+	switch {
+	case v>>32 == 0:
+		a.opcode(high(dst), uint16(0xb8|byte(dst)&7))
+		a.imm32(int32(uint32(v)))
+	case int64(v) == int64(int32(v)):
+		a.rr(rexW, 0xc7, 0, dst)
+		a.imm32(int32(v))
+	default:
+		a.opcode(rexW|high(dst), uint16(0xb8|byte(dst)&7))
+		a.imm64(v)
+	}
+}
+
+// Load reads size bytes (1, 2, 4 or 8), extended to 64 bits with zeros or the sign.
+func (a *Assembler) Load(size int, signed bool, dst Reg, m Mem) {
+	switch size {
+	case 1:
+		a.rm(extendREX(signed), extendOp(0x0fb6, signed), dst, m)
+	case 2:
+		a.rm(extendREX(signed), extendOp(0x0fb7, signed), dst, m)
+	case 4:
+		if signed {
+			a.rm(rexW, 0x63, dst, m)
+			return
+		}
+		a.rm(0, 0x8b, dst, m)
+	default:
+		a.rm(rexW, 0x8b, dst, m)
+	}
+}
+
+// extendOp turns the opcode of movzx into that of movsx.
+func extendOp(op uint16, signed bool) uint16 {
+	if signed {
+		op += 8
+	}
+	return op
+}
+
+func extendREX(signed bool) byte { return Width(signed).rex() }
+
+// Store writes the low size bytes (1, 2, 4 or 8) of src.
+func (a *Assembler) Store(size int, m Mem, src Reg) {
+	switch size {
+	case 1:
+		a.rm(byteREX(src), 0x88, src, m)
+	case 2:
+		a.byte(opSizeFix)
+		a.rm(0, 0x89, src, m)
+	case 4:
+		a.rm(0, 0x89, src, m)
+	default:
+		a.rm(rexW, 0x89, src, m)
+	}
+}
+
+// StoreImm writes the low size bytes (1, 2, 4 or 8) of imm, sign-extended.
+func (a *Assembler) StoreImm(size int, m Mem, imm int32) {
+	switch size {
+	case 1:
+		a.rm(0, 0xc6, 0, m)
+		a.byte(byte(imm))
+	case 2:
+		a.byte(opSizeFix)
+		a.rm(0, 0xc7, 0, m)
+		a.byte(byte(imm), byte(imm>>8))
+	case 4:
+		a.rm(0, 0xc7, 0, m)
+		a.imm32(imm)
+	default:
+		a.rm(rexW, 0xc7, 0, m)
+		a.imm32(imm)
+	}
+}
+
+// LoadSwapped reads size bytes (2, 4 or 8) in big-endian order, zero-extended. It
+// needs MOVBE.
+func (a *Assembler) LoadSwapped(size int, dst Reg, m Mem) {
+	if size == 2 {
+		a.byte(opSizeFix)
+	}
+	a.movbe(Width(size == 8), 0xf0, dst, m)
+	if size == 2 {
+		a.Extend(2, false, W32, dst, dst)
+	}
+}
+
+// StoreSwapped writes the low size bytes (2, 4 or 8) of src in big-endian order. It
+// needs MOVBE.
+func (a *Assembler) StoreSwapped(size int, m Mem, src Reg) {
+	if size == 2 {
+		a.byte(opSizeFix)
+	}
+	a.movbe(Width(size == 8), 0xf1, src, m)
+}
+
+func (a *Assembler) movbe(w Width, op byte, reg Reg, m Mem) {
+	rex := w.rex() | high(reg)<<2 | high(m.Base)
+	if m.Index != NoReg {
+		rex |= high(m.Index) << 1
+	}
+	if rex != 0 {
+		a.byte(0x40 | rex)
+	}
+	a.byte(twoByte, 0x38, op)
+	a.operand(reg, m)
+}
+
+// Extend is movzx or movsx of the low size bytes (1, 2 or, signed only, 4) of src.
+func (a *Assembler) Extend(size int, signed bool, w Width, dst, src Reg) {
+	switch size {
+	case 1:
+		a.rr(w.rex()|byteREX(src), extendOp(0x0fb6, signed), dst, src)
+	case 2:
+		a.rr(w.rex(), extendOp(0x0fb7, signed), dst, src)
+	default:
+		a.rr(w.rex(), 0x63, dst, src)
+	}
+}
+
+// Lea is lea dst, [m].
+func (a *Assembler) Lea(w Width, dst Reg, m Mem) { a.rm(w.rex(), 0x8d, dst, m) }
+
+// LeaScaled is lea dst, [index*scale + disp].
+func (a *Assembler) LeaScaled(w Width, dst, index Reg, scale uint8, disp int32) {
+	a.opcode(w.rex()|high(dst)<<2|high(index)<<1, 0x8d)
+	a.byte(byte(dst)&7<<3|4, scaleBits(scale)|byte(index)&7<<3|5)
+	a.imm32(disp)
+}
+
+// Test is test x, y.
+func (a *Assembler) Test(w Width, x, y Reg) { a.rr(w.rex(), 0x85, y, x) }
+
+// TestImm is test x, imm, sign-extended.
+func (a *Assembler) TestImm(w Width, x Reg, imm int32) {
+	if x == RAX {
+		a.opcode(w.rex(), 0xa9)
+	} else {
+		a.rr(w.rex(), 0xf7, 0, x)
+	}
+	a.imm32(imm)
+}
+
+// ShiftImm is op dst, count.
+func (a *Assembler) ShiftImm(op Shift, w Width, dst Reg, count uint8) {
+	if count == 1 {
+		a.rr(w.rex(), 0xd1, Reg(op), dst)
+		return
+	}
+	a.rr(w.rex(), 0xc1, Reg(op), dst)
+	a.byte(count)
+}
+
+// ShiftCL is op dst, cl.
+func (a *Assembler) ShiftCL(op Shift, w Width, dst Reg) { a.rr(w.rex(), 0xd3, Reg(op), dst) }
+
+// Unary is op r.
+func (a *Assembler) Unary(op Unary, w Width, r Reg) { a.rr(w.rex(), 0xf7, Reg(op), r) }
+
+// SignExtendRAX is cdq or cqo: RDX becomes the sign of RAX.
+func (a *Assembler) SignExtendRAX(w Width) { a.opcode(w.rex(), 0x99) }
+
+// IMul is imul dst, src.
+func (a *Assembler) IMul(w Width, dst, src Reg) { a.rr(w.rex(), 0x0faf, dst, src) }
+
+// IMulMem is imul dst, [m].
+func (a *Assembler) IMulMem(w Width, dst Reg, m Mem) { a.rm(w.rex(), 0x0faf, dst, m) }
+
+// IMulImm is imul dst, src, imm.
+func (a *Assembler) IMulImm(w Width, dst, src Reg, imm int32) {
+	if imm == int32(int8(imm)) {
+		a.rr(w.rex(), 0x6b, dst, src)
+		a.byte(byte(imm))
+		return
+	}
+	a.rr(w.rex(), 0x69, dst, src)
+	a.imm32(imm)
+}
+
+// BSwap reverses the bytes of r.
+func (a *Assembler) BSwap(w Width, r Reg) {
+	a.opcode(w.rex()|high(r), 0x0fc8|uint16(r)&7)
+}
+
+// Swap16 reverses the low two bytes of r and leaves the others.
+func (a *Assembler) Swap16(r Reg) {
+	a.byte(opSizeFix)
+	a.rr(0, 0xc1, Reg(Ror), r)
+	a.byte(8)
+}
+
+// CMov is cmov dst, src.
+func (a *Assembler) CMov(c Cond, w Width, dst, src Reg) { a.rr(w.rex(), 0x0f40|uint16(c), dst, src) }

@@ -1,0 +1,151 @@
+// Package jit executes programs as amd64 machine code.
+//
+// # How it runs
+//
+// Run enters the code of a program through an assembly stub, on the goroutine's own
+// stack: the code never moves RSP and keeps RBP, so that Go's signal handlers and
+// profilers find the stack as they expect it. It never calls Go. What it cannot do by
+// itself (helpers, accesses that it cannot check quickly, a budget that is used up) it
+// leaves to Go by returning with the number of an exit; Go does it and enters
+// the code again where it goes on. Compiled code cannot be preempted, so it counts down
+// and leaves at least every 65,536 instructions.
+//
+// # What keeps it sound
+//
+// Memory is accessed where a proof says that it may be, or behind a comparison with a
+// [vm.Window], as in package interp. Code is written, sealed and only then executed; it is
+// freed by Close, which the program's owner calls when no run can be left. Native code
+// reads Go memory (the machine, windows) but writes pointers only into the machine's field
+// for the current frame, which points into the machine itself.
+package jit
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"sync"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/lower"
+	"github.com/sandbpf/sandbpf/internal/mem"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/verifier"
+)
+
+// ErrUnavailable says that this machine or OS does not run compiled programs.
+var ErrUnavailable = errors.New("no native code on this platform")
+
+// Env is what a program refers to.
+type Env struct {
+	Maps    []vm.Map                           // by the index in 64-bit immediate loads
+	Externs []uint64                           // addresses of kernel variables, likewise
+	Helper  func(fn asm.BuiltinFunc) vm.Helper // nil: there is no such helper
+	NumCPU  int                                // virtual CPUs that will run it; 0: 1
+
+	// Proof is what the verifier knows of the program; what it does not prove is checked
+	// when the program runs. Nil: everything is.
+	Proof  *verifier.Proof
+	Layout *prog.CtxLayout // of the context that the proof is about
+}
+
+func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
+	if e.Helper == nil {
+		return nil
+	}
+	return e.Helper(fn)
+}
+
+// Code is a compiled program. It can run on several virtual CPUs at once.
+type Code struct {
+	p       *prog.Program
+	env     Env
+	pages   *mem.Code
+	base    uintptr
+	native  []byte // the machine code, as it was written
+	exits   []exit
+	helpers []vm.Helper
+	windows int           // how many windows checked accesses use
+	entries map[int]int32 // functions that helpers can call, by slot: offset in the code
+	done    int32         // offset of the code that ends a run
+	depth   int           // frames that a run takes at most
+	noStack bool          // no instruction uses the stack
+	pure    bool          // nothing but registers and checked accesses
+	index   []int32       // by slot: how many instructions come before
+	places  []place       // in order
+
+	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
+}
+
+// place says where the machine code of an instruction begins.
+type place struct{ slot, offset int32 }
+
+// Available says why programs cannot be compiled here, by an error that wraps
+// [ErrUnavailable], or returns nil.
+var Available = sync.OnceValue(func() error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("%w: %s", ErrUnavailable, runtime.GOARCH)
+	}
+	pages, err := mem.NewCode(1)
+	if err == nil {
+		err = errors.Join(pages.Seal(), pages.Release())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+})
+
+// Compile makes machine code of p. The error is a [*prog.Error], or wraps
+// [ErrUnavailable] or [mem.ErrNoMemory].
+func Compile(p *prog.Program, env Env) (*Code, error) {
+	if err := Available(); err != nil {
+		return nil, err
+	}
+	low, err := lower.Build(p, lower.Env{
+		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, env.Maps, env.Externs) },
+		HasHelper: func(fn asm.BuiltinFunc) bool { return env.helper(fn) != nil },
+		Proof:     env.Proof, Layout: env.Layout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	lower.Optimise(low)
+	lower.Unroll(low)
+	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
+		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
+	code.pure = code.noStack && !low.MayGoto && !low.UsesPacket
+	for _, fn := range low.Helpers {
+		code.helpers = append(code.helpers, env.helper(fn))
+	}
+	emit(low, code)
+	if code.pages, err = mem.NewCode(len(code.native)); err != nil {
+		return nil, err
+	}
+	if code.base, err = code.pages.Write(code.native); err == nil {
+		err = code.pages.Seal()
+	}
+	if err != nil {
+		return nil, errors.Join(err, code.pages.Release())
+	}
+	return code, nil
+}
+
+// Close frees the machine code. Nothing may run it any more.
+func (code *Code) Close() error { return code.pages.Release() }
+
+// Size returns how many bytes of machine code the program is.
+func (code *Code) Size() int { return len(code.native) }
+
+// Native returns the machine code, and for each piece of it the slot of the instruction
+// that it is made from.
+func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
+	return code.native, func(yield func(offset, slot int) bool) {
+		for _, p := range code.places {
+			if !yield(int(p.offset), int(p.slot)) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package jit
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/internal/enginetest"
+)
+
+// execute returns what the vector's program leaves in r0.
+func execute(t *testing.T, v enginetest.Vector) (uint64, error) {
+	t.Helper()
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	p, err := v.Program(t)
+	if err != nil {
+		return 0, err
+	}
+	code, err := Compile(p, Env{Helper: enginetest.VectorHelper})
+	if err != nil {
+		return 0, err
+	}
+	defer code.Close()
+	r := enginetest.NewRig(t)
+	r.CPU.Limit = 1 << 20
+	r0, _, err := r.Run(code, v.Memory(t))
+	return r0, err
+}
+
+func TestConformance(t *testing.T) {
+	for _, path := range enginetest.Vectors(t, "tests") {
+		name := filepath.Base(path)
+		t.Run(name, func(t *testing.T) {
+			v := enginetest.ReadVector(t, path)
+			got, err := execute(t, v)
+			if reason := enginetest.LinuxWins[name]; reason != "" {
+				require.Error(t, err, reason)
+				return
+			}
+			if want, ok := v.Sections["error"]; ok {
+				require.Error(t, err, want)
+				return
+			}
+			require.NoError(t, err)
+			want, err := strconv.ParseUint(strings.TrimSpace(v.Sections["result"]), 0, 64)
+			require.NoError(t, err)
+			require.Equalf(t, want, got, "r0 is %#x, should be %#x", got, want)
+		})
+	}
+}
+
+// TestConformanceNegative runs what a conforming runtime must not accept: the
+// program is refused, its run stops, or its result is not the one in the file.
+func TestConformanceNegative(t *testing.T) {
+	for _, path := range enginetest.Vectors(t, "negative") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			v := enginetest.ReadVector(t, path)
+			got, err := execute(t, v)
+			if err != nil {
+				return
+			}
+			require.NotContains(t, v.Sections, "error", "the program ran")
+			want, err := strconv.ParseUint(strings.TrimSpace(v.Sections["result"]), 0, 64)
+			require.NoError(t, err)
+			require.NotEqual(t, want, got)
+		})
+	}
+}

@@ -1,0 +1,280 @@
+package jit
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/lower"
+	"github.com/sandbpf/sandbpf/jit/amd64"
+)
+
+// The registers of a program are as follows. RSP and RBP stay as Go has them.
+//
+//	r0  r1  r2  r3  r4  r5 | r6  r7  r8  r9 | r10
+//	RAX RDI RSI RDX RCX R8 | RBX R9  R14 R15| R13
+//
+// R12 counts down the instructions of the slice; R10 and R11 are scratch, and so are the
+// vector registers. Nothing of them outlives an instruction of the program.
+var registers = [asm.NumRegisters]amd64.Reg{amd64.RAX, amd64.RDI, amd64.RSI, amd64.RDX, amd64.RCX, amd64.R8,
+	amd64.RBX, amd64.R9, amd64.R14, amd64.R15, amd64.R13}
+
+const (
+	scratch  = amd64.R10
+	scratch2 = amd64.R11
+	counter  = amd64.R12
+)
+
+// What the stub has on the stack: see enter_amd64.s.
+var (
+	onStackMachine  = amd64.At(amd64.RSP, 8)
+	onStackWindows  = amd64.At(amd64.RSP, 16)
+	onStackFrame    = amd64.At(amd64.RSP, 24)
+	onStackFrameEnd = amd64.At(amd64.RSP, 32)
+	onStackCPU      = amd64.At(amd64.RSP, 40)
+)
+
+// emitter makes the machine code of a program, block by block.
+//
+// Instructions are counted by place, not one by one: R12 is what the slice has left but for
+// pending, the number of instructions since it was brought up to date, which is
+// known at each place. At the beginning of a block pending is the same on all ways that lead
+// there; a way on which it differs adjusts R12. Where a jump goes backwards or a function
+// begins, pending is the number of instructions in front of it in the program, so that R12 becomes
+// negative when the interpreter's budget does.
+type emitter struct {
+	amd64.Assembler
+	p    *lower.Program
+	code *Code
+
+	labels  []amd64.Label // by block
+	pending int32
+	base    int32   // pending less the place in the program
+	entry   []int32 // by block: pending at its beginning, if known
+	known   []bool
+	polls   []int32 // by block: the exit that looks at the budget there, 0 if there is none yet
+	block   int32   // that is being made
+	resumes []resume
+	stubs   []stub
+}
+
+// resume is where an exit goes on, as labels.
+type resume struct {
+	resume, behind amd64.Label
+}
+
+// stub is code behind all blocks. It leaves by an exit or, if there is none, adjusts the
+// counter and goes to a block.
+type stub struct {
+	label amd64.Label
+	exit  int32 // 0: none
+	count int32
+	block int32
+}
+
+const noLabel = amd64.Label(-1)
+
+// emit makes the machine code of p.
+func emit(p *lower.Program, code *Code) {
+	e := emitter{p: p, code: code, labels: make([]amd64.Label, len(p.Blocks)), entry: make([]int32, len(p.Blocks)),
+		known: make([]bool, len(p.Blocks)), polls: make([]int32, len(p.Blocks))}
+	e.Code = make([]byte, 0, 8*len(p.P.Insns)+256)
+	e.addExit(exit{kind: exitDone}, noLabel, noLabel)
+	for i := range p.Blocks {
+		b := &p.Blocks[i]
+		e.labels[i] = e.NewLabel()
+		if b.LoopHead || b.Called {
+			e.fix(int32(i))
+		}
+	}
+	e.fix(0)
+	for i := range p.Blocks {
+		if !p.Blocks[i].Dead {
+			e.makeBlock(int32(i))
+		}
+	}
+	e.makeStubs()
+	done := e.NewLabel()
+	e.Place(done)
+	e.leave(0)
+	e.Link()
+	e.finish(done)
+}
+
+// makeStubs makes what is seldom executed.
+func (e *emitter) makeStubs() {
+	for _, s := range e.stubs {
+		e.Place(s.label)
+		if s.exit != 0 {
+			e.leave(s.exit)
+			continue
+		}
+		e.count(s.count)
+		e.Jmp(e.labels[s.block])
+	}
+}
+
+// finish turns labels into offsets.
+func (e *emitter) finish(done amd64.Label) {
+	code := e.code
+	code.native = e.Code
+	code.done = int32(e.Offset(done))
+	for i, r := range e.resumes {
+		if r.resume != noLabel {
+			code.exits[i].resume = int32(e.Offset(r.resume))
+		}
+		if r.behind != noLabel {
+			code.exits[i].behind = int32(e.Offset(r.behind))
+		}
+	}
+	for i := range e.p.Funcs {
+		f := &e.p.Funcs[i]
+		if !f.Callback {
+			continue
+		}
+		if code.entries == nil {
+			code.entries = make(map[int]int32)
+		}
+		code.entries[int(e.p.Blocks[f.Block].Start)] = int32(e.Offset(e.labels[f.Block]))
+	}
+}
+
+// addExit returns the number of a new exit.
+func (e *emitter) addExit(x exit, again, behind amd64.Label) int32 {
+	e.code.exits = append(e.code.exits, x)
+	e.resumes = append(e.resumes, resume{again, behind})
+	return int32(len(e.code.exits) - 1)
+}
+
+// leave leaves native code.
+func (e *emitter) leave(exit int32) {
+	if exit == 0 {
+		e.RR(amd64.Xor, amd64.W32, scratch2, scratch2)
+	} else {
+		e.MovImm(scratch2, uint64(exit))
+	}
+	e.Ret()
+}
+
+// indexOf returns how many instructions of the program come before a block.
+func (e *emitter) indexOf(block int32) int32 { return e.p.Index[e.p.Blocks[block].Start] }
+
+// fix makes pending at the beginning of a block its place in the program.
+func (e *emitter) fix(block int32) { e.entry[block], e.known[block] = e.indexOf(block), true }
+
+const loopAlign = 32
+
+func (e *emitter) makeBlock(i int32) {
+	b := &e.p.Blocks[i]
+	e.block = i
+	if b.LoopHead && !b.Guard && b.Resume == i {
+		e.Align(loopAlign)
+	}
+	e.Place(e.labels[i])
+	if !e.known[i] { // nothing jumps here that has been made yet, nor falls through
+		e.fix(i)
+	}
+	e.base = e.entry[i] - e.p.Index[b.Start]
+	last := b.Start
+	for j := range b.Ins {
+		in := &b.Ins[j]
+		last = in.Slot
+		e.pending = e.base + e.p.Index[last]
+		e.code.places = append(e.code.places, place{last, int32(len(e.Code))})
+		e.instruction(in)
+	}
+	if in := b.Last(); in != nil && in.Ends() {
+		return
+	}
+	if b.Next < 0 {
+		e.leave(e.addExit(exit{kind: exitFault, slot: last, done: e.pending}, noLabel, noLabel))
+		return
+	}
+	if in := b.Last(); in == nil || in.Op != lower.Call {
+		e.pending = e.base + e.p.Index[b.End]
+	} else {
+		e.pending = 0
+	}
+	e.settle(b.Next)
+	if b.Next != i+1 {
+		e.Jmp(e.labels[b.Next])
+	}
+}
+
+// settle adjusts the counter to what a block expects that comes next, for all ways from here.
+func (e *emitter) settle(block int32) {
+	if !e.known[block] {
+		e.entry[block], e.known[block] = e.pending, true
+	}
+	e.count(e.pending - e.entry[block])
+	e.base += e.entry[block] - e.pending
+}
+
+// count takes n instructions off the slice.
+func (e *emitter) count(n int32) {
+	if n != 0 {
+		e.RI(amd64.Sub, amd64.W64, counter, n)
+	}
+}
+
+// countWithFlags is count that always sets the flags.
+func (e *emitter) countWithFlags(n int32) {
+	if n == 0 {
+		e.Test(amd64.W64, counter, counter)
+	} else {
+		e.RI(amd64.Sub, amd64.W64, counter, n)
+	}
+}
+
+func (e *emitter) pollExit(block int32) int32 {
+	if e.polls[block] == 0 {
+		b := &e.p.Blocks[block]
+		e.polls[block] = e.addExit(exit{kind: exitPoll, slot: b.Start, done: e.entry[block]}, e.labels[b.Resume], noLabel)
+	}
+	return e.polls[block]
+}
+
+// reg returns the machine's register.
+func reg(r lower.Reg) amd64.Reg { return registers[r] }
+
+func width(wide bool) amd64.Width { return amd64.Width(wide) }
+
+// mem returns the memory operand of an access.
+func (e *emitter) mem(in *lower.Ins) amd64.Mem {
+	m := amd64.Mem{Base: reg(in.A), Index: amd64.NoReg, Disp: in.Disp}
+	if in.Index != lower.None {
+		m.Index, m.Scale = reg(in.Index), in.Scale
+	}
+	return m
+}
+
+func (e *emitter) instruction(in *lower.Ins) {
+	switch in.Op {
+	case lower.Nop:
+	case lower.Load, lower.Store, lower.LoadCtx:
+		e.access(in)
+	case lower.Atomic, lower.LoadAcquire, lower.StoreRelease:
+		e.atomic(in)
+	case lower.Jump:
+		e.jump(in)
+	case lower.Goto:
+		e.pending++
+		e.jumpTo(in.Slot, in.Target)
+	case lower.MayGoto:
+		e.mayGoto(in)
+	case lower.Guard, lower.Repeat:
+		e.guard(in)
+	case lower.Call:
+		e.call(in)
+	case lower.Helper:
+		after := e.NewLabel()
+		e.leave(e.addExit(exit{kind: exitHelper, slot: in.Slot, done: e.pending, index: int32(in.Imm)}, after, noLabel))
+		e.Place(after)
+	case lower.Packet:
+		e.packet(in)
+	case lower.Exit:
+		e.pending++
+		e.exit()
+	case lower.Fault:
+		e.leave(e.addExit(exit{kind: exitFault, slot: in.Slot, done: e.pending}, noLabel, noLabel))
+	default:
+		e.arithmetic(in)
+	}
+}

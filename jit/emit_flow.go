@@ -1,0 +1,260 @@
+package jit
+
+import (
+	"unsafe"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/lower"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/jit/amd64"
+)
+
+// conditions are what cmp leaves in the flags for each jump but JSet.
+var conditions = map[asm.JumpOp]amd64.Cond{
+	asm.JEq: amd64.E, asm.JNE: amd64.NE, asm.JGT: amd64.A, asm.JGE: amd64.AE, asm.JLT: amd64.B, asm.JLE: amd64.BE,
+	asm.JSGT: amd64.G, asm.JSGE: amd64.GE, asm.JSLT: amd64.L, asm.JSLE: amd64.LE, asm.JSet: amd64.NE,
+}
+
+// conditionOf is conditions by the number of the jump.
+var conditionOf = func() (t [256]amd64.Cond) {
+	for op, c := range conditions {
+		t[op] = c
+	}
+	return t
+}()
+
+// checked reports whether a jump from slot to a block has to look at the budget: one that
+// goes back, and any in a function that may have come back from another without doing so.
+func (e *emitter) checked(slot, target int32) bool {
+	from, to := &e.p.Blocks[e.block], &e.p.Blocks[target]
+	if from.Fast && to.Fast {
+		return false
+	}
+	return to.Start <= slot || from.Func < 0 || e.p.Funcs[from.Func].Calls
+}
+
+// jump is a conditional jump.
+func (e *emitter) jump(in *lower.Ins) {
+	e.pending++
+	if e.checked(in.Slot, in.Target) {
+		if !e.known[in.Target] {
+			e.fix(in.Target)
+		}
+		cond := e.compare(in)
+		n := e.pending - e.entry[in.Target]
+		skip := e.JccShort(cond.Not())
+		e.backTo(n, in.Target)
+		e.Land(skip)
+		return
+	}
+	target := e.labels[in.Target]
+	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.p.Blocks[e.block].Fast {
+		target = e.NewLabel()
+		e.stubs = append(e.stubs, stub{label: target, count: n, block: in.Target})
+	} else {
+		// Both ways are adjusted, in front of the comparison, which needs the flags.
+		e.settle(in.Target)
+	}
+	e.Jcc(e.compare(in), target)
+}
+
+// guard decides whether the copies of a loop are run. Behind a Repeat, the loop follows as
+// it was.
+func (e *emitter) guard(in *lower.Ins) {
+	e.settle(in.Target)
+	e.RI(amd64.Cmp, amd64.W64, counter, int32(in.Imm))
+	if in.Op == lower.Guard {
+		e.Jcc(amd64.L, e.labels[in.Target])
+		return
+	}
+	e.Jcc(amd64.GE, e.labels[in.Target])
+	e.Test(amd64.W64, counter, counter)
+	ok := e.JccShort(amd64.NS)
+	e.leave(e.pollExit(e.p.Blocks[e.block].Next))
+	e.Land(ok)
+}
+
+// backTo takes n instructions off the slice and goes to a block if some are left.
+func (e *emitter) backTo(n, target int32) {
+	e.countWithFlags(n)
+	e.Jcc(amd64.NS, e.labels[target])
+	e.leave(e.pollExit(target))
+}
+
+// jumpTo goes to a block, with what is pending taken into account.
+func (e *emitter) jumpTo(slot, target int32) {
+	if e.checked(slot, target) {
+		if !e.known[target] {
+			e.fix(target)
+		}
+		e.backTo(e.pending-e.entry[target], target)
+		return
+	}
+	e.settle(target)
+	if target != e.block+1 {
+		e.Jmp(e.labels[target])
+	}
+}
+
+// compare sets the flags and returns the condition on which to jump.
+func (e *emitter) compare(in *lower.Ins) amd64.Cond {
+	w, a := width(in.Wide), reg(in.A)
+	cond := conditionOf[in.Cond]
+	if in.Not {
+		cond = cond.Not()
+	}
+	switch {
+	case in.Cond == asm.JSet && in.B != lower.None:
+		e.Test(w, a, reg(in.B))
+	case in.Cond == asm.JSet && (w == amd64.W32 || fits(in.Imm)):
+		e.TestImm(w, a, int32(in.Imm))
+	case in.Cond == asm.JSet:
+		e.MovImm(scratch, uint64(in.Imm))
+		e.Test(w, a, scratch)
+	case in.B != lower.None:
+		e.RR(amd64.Cmp, w, a, reg(in.B))
+	case in.Imm == 0:
+		e.Test(w, a, a)
+	case w == amd64.W32 || fits(in.Imm):
+		e.RI(amd64.Cmp, w, a, int32(in.Imm))
+	default:
+		e.MovImm(scratch, uint64(in.Imm))
+		e.RR(amd64.Cmp, w, a, scratch)
+	}
+	return cond
+}
+
+// fits reports whether an instruction can have v as an immediate.
+func fits(v int64) bool { return v == int64(int32(v)) }
+
+// mayGoto jumps if the frame's loops are used up, and else counts one.
+func (e *emitter) mayGoto(in *lower.Ins) {
+	e.Load(8, false, scratch2, onStackFrame)
+	loops := amd64.At(scratch2, frameLoops)
+	e.MI(amd64.Cmp, amd64.W64, loops, 0)
+	more := e.NewLabel()
+	e.Jcc(amd64.NE, more)
+	pending := e.pending
+	e.pending++
+	if e.checked(in.Slot, in.Target) {
+		if !e.known[in.Target] {
+			e.fix(in.Target)
+		}
+		e.backTo(e.pending-e.entry[in.Target], in.Target)
+	} else {
+		if !e.known[in.Target] {
+			e.entry[in.Target], e.known[in.Target] = e.pending, true
+		}
+		e.count(e.pending - e.entry[in.Target])
+		e.Jmp(e.labels[in.Target])
+	}
+	e.Place(more)
+	e.MI(amd64.Sub, amd64.W64, loops, 1)
+	e.pending = pending + 1
+}
+
+// windowLimits are where a window has what PushFrame and PopFrame write.
+const (
+	windowBase   = int32(unsafe.Offsetof(vm.Window{}.Base))
+	windowReads  = int32(unsafe.Offsetof(vm.Window{}.RLim))
+	windowWrites = int32(unsafe.Offsetof(vm.Window{}.WLim))
+)
+
+// call calls a function of the program.
+//
+// Return addresses are kept in the machine's frames, not on the stack, so that RSP stays.
+func (e *emitter) call(in *lower.Ins) {
+	f := &e.p.Funcs[e.p.FuncOf[in.Target]]
+	ret := e.NewLabel()
+	e.Load(8, false, scratch2, onStackFrame)
+	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
+	ok := e.JccShort(amd64.NE)
+	e.leave(e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel))
+	e.Land(ok)
+	e.LeaLabel(scratch, ret)
+	e.Store(8, amd64.At(scratch2, frameRet), scratch)
+	e.saved(f, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
+	if e.p.MayGoto {
+		e.StoreImm(8, amd64.At(scratch2, frameSize+frameLoops), vm.MayGotoLimit)
+	}
+	if e.exposed(f) {
+		e.Load(8, false, scratch, amd64.At(scratch2, frameSize+frameWin))
+		for i, limits := range vm.StackLimits() {
+			e.MovImm(scratch2, limits)
+			e.Store(8, amd64.At(scratch, windowReads+8*int32(i)), scratch2)
+			e.Store(8, amd64.At(scratch, windowWrites+8*int32(i)), scratch2)
+		}
+		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), prog.StackSize)
+		e.Load(8, false, scratch2, onStackFrame)
+	}
+	e.RI(amd64.Add, amd64.W64, scratch2, frameSize)
+	e.Store(8, onStackFrame, scratch2)
+	e.RI(amd64.Sub, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	e.pending++
+	e.backTo(e.pending-e.entry[in.Target], in.Target)
+	e.Place(ret)
+	e.pending = 0
+}
+
+// saved calls f for each register that a call of fn must keep.
+func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
+	set := lower.SavedRegs
+	if !e.p.Shared && fn != nil {
+		set = fn.Saved
+	}
+	for r := lower.Reg(asm.R6); r <= lower.Reg(asm.R9); r++ {
+		if set.Has(r) {
+			f(r, amd64.At(scratch2, frameSaved+8*int32(r-lower.Reg(asm.R6))))
+		}
+	}
+}
+
+// exposed reports whether the frame of a function is a region while it runs.
+func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed }
+
+// function returns the function that the current block belongs to, nil if there are
+// several.
+func (e *emitter) function() *lower.Func {
+	if fn := e.p.Blocks[e.block].Func; fn >= 0 && !e.p.Shared {
+		return &e.p.Funcs[fn]
+	}
+	return nil
+}
+
+// exit returns from the function. What is pending is taken off, so that it is nothing
+// where the function has been called.
+func (e *emitter) exit() {
+	fn := e.function()
+	e.count(e.pending)
+	if fn != nil && fn.Block == 0 && !e.p.Blocks[0].Called {
+		e.leave(0)
+		return
+	}
+	e.Load(8, false, scratch2, onStackFrame)
+	if fn == nil || e.exposed(fn) {
+		e.Load(8, false, scratch, amd64.At(scratch2, frameWin))
+		e.ZeroX(0)
+		e.StoreX(amd64.At(scratch, windowReads), 0)
+		e.StoreX(amd64.At(scratch, windowWrites), 0)
+		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), 0)
+	}
+	e.RI(amd64.Sub, amd64.W64, scratch2, frameSize)
+	e.Store(8, onStackFrame, scratch2)
+	e.saved(fn, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
+	e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	e.JmpMem(amd64.At(scratch2, frameRet))
+}
+
+// packet is LD_ABS or LD_IND, which Go does. If the packet is too short, the function
+// returns.
+func (e *emitter) packet(in *lower.Ins) {
+	after, short := e.NewLabel(), e.NewLabel()
+	e.leave(e.addExit(exit{kind: exitPacket, slot: in.Slot, done: e.pending, size: in.Size, reg: int8(in.B), imm: int32(in.Imm)}, after, short))
+	pending := e.pending
+	e.Place(short)
+	e.pending++
+	e.exit()
+	e.pending = pending
+	e.Place(after)
+}

@@ -1,0 +1,193 @@
+package jit
+
+import (
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// slice is how many instructions pass between two looks at the run's context, and
+// at what else Go wants of the goroutine.
+const slice = 1 << 16
+
+// exitKind says why native code was left.
+type exitKind uint8
+
+const (
+	exitDone   exitKind = iota // the function returned that Go has entered
+	exitPoll                   // the slice is used up
+	exitMiss                   // the window of an access does not admit it
+	exitAlign                  // an atomic access is misaligned
+	exitHelper                 // a helper is called
+	exitPacket                 // LD_ABS or LD_IND
+	exitDepth                  // too many frames
+	exitFault                  // an instruction that nothing can execute
+)
+
+// exit is a place at which native code is left.
+type exit struct {
+	kind   exitKind
+	size   uint8
+	signed bool
+	write  bool // of an access
+	read   bool
+	atomic bool
+	reg    int8  // what a load writes or a store reads, none if negative
+	slot   int32 // the instruction
+	done   int32 // instructions executed that are not taken off the slice yet
+	resume int32 // offset in the code: where to try again, or go on
+	behind int32 // of a miss: where the access is done
+	index  int32 // of a window or helper
+	imm    int32 // what a store writes that reads no register
+}
+
+// Run implements [vm.Runner]. It does not allocate once the program has run on c before.
+func (code *Code) Run(c *vm.CPU) (uint64, error) {
+	m := code.lease(c)
+	if !code.pure {
+		c.Begin()
+		m.begin(0)
+	} else if m.used {
+		m.registers(0)
+	}
+	m.given = min(c.Limit, slice)
+	m.left, m.rest = int64(m.given), c.Limit-m.given
+	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
+	enter(m)
+	var err error
+	if m.exit != uint64(exitDone) {
+		err = m.serveRun()
+	}
+	c.Done = m.executed()
+	m.busy = false
+	return m.result, err
+}
+
+// serveRun is serve for the run of a program that may be pure: for one that is, what the
+// run needs beside registers is made ready only now.
+func (m *machine) serveRun() error {
+	if m.code.pure {
+		regs, pc, exit := m.regs, m.pc, m.exit
+		m.cpu.Begin()
+		m.begin(0)
+		m.regs, m.pc, m.exit = regs, pc, exit
+	}
+	return m.serve()
+}
+
+// Continue implements [vm.Runner].
+func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
+	if c.Done > c.Limit {
+		return 0, c.OverBudget(code.p, 0)
+	}
+	m := code.lease(c)
+	m.account(c.Done)
+	m.begin(frame)
+	m.regs[asm.R1] = ctx
+	enter(m)
+	err := m.serve()
+	c.Done = m.executed()
+	m.busy = false
+	return m.result, err
+}
+
+// begin makes m ready to enter the code at its beginning, in the CPU's frame of that number.
+func (m *machine) begin(frame int) {
+	c, code := m.cpu, m.code
+	c.Prog, c.Maps, c.Call = code.p, code.env.Maps, m.callback
+	if !code.noStack {
+		c.PushFrame(frame)
+		c.EnterFrame(min(frame+code.depth, len(c.Frames)) - 1)
+	}
+	m.registers(frame)
+}
+
+// registers sets them as they are at the beginning of a program in a frame, but for its
+// arguments.
+func (m *machine) registers(frame int) {
+	m.regs = [asm.NumRegisters]uint64{asm.R10: m.cpu.FramePointer(frame)}
+	m.pc, m.bottom, m.used = m.code.base, frame, false
+	m.frame = &m.frames[frame+1]
+	m.frame.mayGoto = vm.MayGotoLimit
+	m.frames[frame].ret = m.code.base + uintptr(m.code.done)
+}
+
+// account makes n the number of instructions that the run has executed.
+func (m *machine) account(n uint64) {
+	m.given = min(n, m.cpu.Limit)
+	m.left, m.rest = int64(m.given-n), m.cpu.Limit-m.given
+}
+
+// executed returns how many instructions the machine has executed, as far as they are
+// taken off its slices.
+func (m *machine) executed() uint64 { return m.given - uint64(m.left) }
+
+// serve does what native code was left for and enters it again, until the function returns.
+func (m *machine) serve() error {
+	m.used = true
+	for m.exit != uint64(exitDone) {
+		e := &m.code.exits[m.exit]
+		m.pc = m.code.base + uintptr(e.resume)
+		switch err := m.leave(e); err {
+		case nil:
+		case errReturned:
+			return nil
+		default:
+			return err
+		}
+		enter(m)
+	}
+	return nil
+}
+
+func (m *machine) leave(e *exit) error {
+	switch e.kind {
+	case exitPoll:
+		return m.poll(e)
+	case exitMiss:
+		return m.miss(e)
+	case exitAlign:
+		return m.misaligned(e)
+	case exitHelper:
+		return m.helper(e)
+	case exitPacket:
+		return m.packet(e)
+	case exitDepth:
+		return m.fault(vm.TooDeep(), e)
+	}
+	return m.fault(vm.Unsupported(m.code.p.Insns[e.slot]), e)
+}
+
+// poll starts a new slice, unless the run must end.
+func (m *machine) poll(e *exit) error {
+	if ctx := m.cpu.Context; ctx != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	for m.left < 0 {
+		n := min(m.rest, slice)
+		if n == 0 {
+			m.left -= int64(e.done)
+			return m.cpu.OverBudget(m.code.p, int(e.slot))
+		}
+		m.rest -= n
+		m.given += n
+		m.left += int64(n)
+	}
+	return nil
+}
+
+// fault completes what has stopped the program at e.
+func (m *machine) fault(err error, e *exit) error {
+	f, ok := err.(*vm.Fault)
+	if !ok {
+		f = &vm.Fault{Err: vm.ErrHelper, Detail: err.Error(), Cause: err}
+	}
+	if f.Placed { // by a callback that a helper ran
+		return f
+	}
+	slot := int(e.slot)
+	m.left -= int64(e.done)
+	f.Prog, f.Slot, f.Line, f.Placed = m.code.p.Name, slot, m.code.p.LineAt(slot), true
+	return f
+}
