@@ -112,6 +112,9 @@ func TestFuzzLive(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		l.compare(t, seed)
 	}
+	if *reportFile != "" {
+		writeReport(t, *reportFile, l.rows)
+	}
 	s := summarise(l.rows)
 	t.Logf("%d programs, %d more that only Linux's JIT refuses\n%s\n%s", len(l.rows), l.defects, s, s.details())
 	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.3, "too few programs that Linux accepts")
