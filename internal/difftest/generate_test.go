@@ -60,8 +60,8 @@ func TestGenerate(t *testing.T) {
 	require.Greater(t, len(used), len(asm.Table())*9/10)
 }
 
-// jitDefect is what Linux says of some programs that its verifier has passed: fixing up calls
-// after dead code is removed, it looks for a function that has been removed with it.
+// jitDefect is what Linux says of some programs that its verifier has passed: see
+// testdata/cases/calls.txt, "callback that never runs, and another function".
 const jitDefect = "verifier bug: No program to jit"
 
 // live counts what both verifiers say of generated programs.
