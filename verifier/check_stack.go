@@ -129,7 +129,7 @@ func (v *verifier) spill(s *slot, r *reg, n int) {
 		switch {
 		case i < n:
 			s.bytes[i] = byteSpill
-		case s.bytes[i] == byteZero || s.bytes[i] == byteInvalid && v.leaks:
+		case s.bytes[i] == byteZero || s.bytes[i] == byteInvalid:
 		default:
 			s.bytes[i] = byteMisc
 		}
