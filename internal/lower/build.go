@@ -2,6 +2,7 @@ package lower
 
 import (
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/verifier"
 )
@@ -12,8 +13,11 @@ type Env struct {
 	Immediate func(slot int) (uint64, error)
 	// HasHelper reports whether there is a body for the helper.
 	HasHelper func(fn asm.BuiltinFunc) bool
-	Proof     *verifier.Proof // nil: nothing is proved
-	Layout    *prog.CtxLayout // of the context that the proof is about
+	// Cells returns the array that the map at an address is, if it is one. Nil: helpers are
+	// not known, and all are called.
+	Cells  func(addr uint64) (mem.Cells, bool)
+	Proof  *verifier.Proof // nil: nothing is proved
+	Layout *prog.CtxLayout // of the context that the proof is about
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
@@ -345,6 +349,9 @@ func (b *builder) control(ins asm.Instruction, info *asm.Info) error {
 			// Not an error yet: a program may call what is not there behind a branch that
 			// it never takes, as CO-RE makes it do.
 			in.Op = Fault
+			break
+		}
+		if b.inline(fn, &in) {
 			break
 		}
 		in.Op, in.Imm = Helper, b.helper(fn)
