@@ -247,7 +247,7 @@ func TestContextsKernel(t *testing.T) {
 		if s.typ == prog.StructOps {
 			continue // see TestArgsKernel
 		}
-		for range 16 {
+		for range 8 {
 			size := 1 << rnd.IntN(4)
 			off, write := rnd.IntN(200)/size*size, rnd.IntN(4) == 0
 			f, ok := Ctx(v).Access(off, size, write)
