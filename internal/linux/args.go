@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,7 +22,10 @@ type oddArg struct {
 // argsKey is a function: a prefix that says what sort it is of, and the rest of its name.
 type argsKey struct{ prefix, name string }
 
-const lsmPrefix = "bpf_lsm_"
+const (
+	lsmPrefix = "bpf_lsm_"
+	opsPrefix = "" // of "STRUCT/MEMBER"
+)
 
 // Prefixes of functions that programs are attached to, by attach type. No function has
 // such a name.
@@ -63,7 +67,7 @@ func (v *vmlinux) proto(k argsKey) *prog.BTFType {
 		return v.tracepoint(k.name)
 	case lsmPrefix:
 		return funcProto(v.get(v.find(lsmPrefix+k.name, kindFunc)))
-	case "":
+	case opsPrefix:
 		return v.member(k.name)
 	}
 	return funcProto(v.get(v.find(k.name, kindFunc)))
@@ -163,5 +167,11 @@ func typeField(k argsKey, t *prog.BTFType) (Field, bool) {
 // trusted reports whether the pointers that a function gets are trusted. The kernel knows
 // of tracepoints and LSM hooks that their arguments stay while the program runs.
 func (k argsKey) trusted() bool {
-	return k.prefix == tracePrefix || k.prefix == lsmPrefix || k.prefix == ""
+	switch k.prefix {
+	case tracePrefix, opsPrefix:
+		return true
+	case lsmPrefix:
+		return !slices.Contains(lsmUntrusted[:], k.name)
+	}
+	return false
 }

@@ -106,7 +106,7 @@ func CtxOf(v helper.Variant, attach prog.AttachType, target string) *Context {
 	case typ == prog.LSM:
 		return argContext(argsKey{lsmPrefix, target})
 	case typ == prog.StructOps:
-		return argContext(argsKey{"", target})
+		return argContext(argsKey{opsPrefix, target})
 	}
 	for i := range attachContexts {
 		if attachContexts[i].variant == v && attachContexts[i].attach == attach {
