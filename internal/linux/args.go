@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
@@ -174,4 +175,27 @@ func (k argsKey) trusted() bool {
 		return !slices.Contains(lsmUntrusted[:], k.name)
 	}
 	return false
+}
+
+// AttachTarget returns the target for [CtxOf] of an attach_btf_id, false if the tables
+// have no such function.
+func AttachTarget(v helper.Variant, attach prog.AttachType, id uint32) (target string, ok bool) {
+	switch t, _, _ := v.Sort(); {
+	case t == prog.Tracing && attach == attachTPBTF:
+		return TracepointID(id)
+	case t == prog.Tracing && attach == attachIter:
+		return IterID(id)
+	case t == prog.LSM:
+		return kernelBTF().nameOf(id, kindFunc, lsmPrefix)
+	case t == prog.StructOps:
+		ops, ok := StructID(id)
+		if !ok || uint32(attach) >= uint32(len(ops.Members)) {
+			return "", false
+		}
+		path := ops.Name + "/" + ops.Members[attach].Name
+		return path, kernelBTF().member(path) != nil
+	case t == prog.Tracing:
+		return kernelBTF().nameOf(id, kindFunc, "")
+	}
+	return "", false
 }
