@@ -74,12 +74,12 @@ type caller struct {
 	scratch int // bytes of the stack in use
 }
 
-// newCaller makes a program of the first sort that may call k: r6 is the context, r7 a
-// task if it has one.
-func newCaller(t testing.TB, k *Kfunc) *caller {
+// newCaller makes a program of the first of some sorts that may call k, nil if none may: r6
+// is the context, r7 a task if it has one.
+func newCaller(t testing.TB, k *Kfunc, names ...string) *caller {
 	spec := needKernel(t)
 	sorts := variantSorts(t, spec)
-	for _, name := range []string{"tracing/tp_btf:sched_switch", "sched_cls", "xdp", "syscall"} {
+	for _, name := range names {
 		v := variantOf(t, name)
 		s, ok := sorts[v]
 		if !ok || !k.Allowed.Has(v) || k.Flags&KfSleepable != 0 && s.typ != prog.Syscall ||
@@ -145,6 +145,16 @@ func (c *caller) arg(i int, p prog.BTFParam) bool {
 	return true
 }
 
+// allArgs sets the registers of all arguments, and reports whether it knew how to.
+func (c *caller) allArgs(k *Kfunc) bool {
+	for i, p := range k.Proto.Params {
+		if !c.arg(i, p) {
+			return false
+		}
+	}
+	return true
+}
+
 // stack sets a register to zeroed memory.
 func (c *caller) stack(r byte) {
 	const size = 40
@@ -174,15 +184,11 @@ func TestKfuncReturnKernel(t *testing.T) {
 	asked := map[string]bool{}
 	for i := range Kfuncs() {
 		k := &Kfuncs()[i]
-		c := newCaller(t, k)
+		c := newCaller(t, k, "tracing/tp_btf:sched_switch", "sched_cls", "xdp", "syscall")
 		if ret := k.Proto.Return; c == nil || ret == nil || ret.Kind != prog.BTFPointer || ret.Elem.Kind != prog.BTFFwd {
 			continue
 		}
-		known := true
-		for i, p := range k.Proto.Params {
-			known = known && c.arg(i, p)
-		}
-		if !known {
+		if !c.allArgs(k) {
 			continue
 		}
 		asked[k.Name] = true
@@ -235,4 +241,28 @@ func TestKfuncRCUKernel(t *testing.T) {
 	}
 	require.Greater(t, asked, 20)
 	t.Log(asked, "kfuncs asked")
+}
+
+// Of the kfuncs that XDP programs may call, those that move the packet make pointers into
+// it void.
+func TestKfuncMovesPacketKernel(t *testing.T) {
+	needKernel(t)
+	asked := map[string]bool{}
+	for i := range Kfuncs() {
+		k := &Kfuncs()[i]
+		c := newCaller(t, k, "xdp")
+		if c == nil {
+			continue
+		}
+		c.before = append(c.before, insn(0x61, 9, 6, 0, 0), insn(0x61, 3, 6, 4, 0), insn(0xbf, 2, 9, 0, 0), insn(0x07, 2, 0, 0, 14),
+			insn(0xbd, 2, 3, 2, 0), insn(0xb7, 0, 0, 0, 0), insn(0x95, 0, 0, 0, 0)) // r9 is 14 bytes, else exit
+		if !c.allArgs(k) {
+			continue
+		}
+		log := c.log(t, k, insn(0x71, 1, 9, 0, 0))
+		require.Equal(t, k.MovesPacket(), strings.Contains(log, "R9 invalid mem access 'scalar'"), "%s: %s", k.Name, log)
+		asked[k.Name] = true
+	}
+	require.True(t, asked["bpf_xdp_pull_data"])
+	t.Log(len(asked), "kfuncs asked")
 }
