@@ -26,7 +26,7 @@ func rounds() int {
 	if testing.Short() {
 		return 3000
 	}
-	return 40000
+	return 20000
 }
 
 // together runs the functions at the same time, each n times, while the garbage collector runs all the time and the profiler interrupts: leaves have no
