@@ -215,3 +215,45 @@ func linuxLoop(b *testing.B, m, keys *ebpf.Map, size, end int, call asm.Instruct
 	require.True(b, l.Accepted(), l.Log)
 	return l
 }
+
+// BenchmarkReserve measures the reservation of records of 64 bytes, as BenchmarkMaps does.
+func BenchmarkReserve(b *testing.B) {
+	const records = 1000
+	m := newMap(b, maps.Spec{Type: maps.RingBuf, MaxEntries: 1 << 20}, 1)
+	entry, ok := leaf.For(m, leaf.Reserve)
+	require.True(b, ok)
+	c, err := maps.NewRingConsumer(m)
+	require.NoError(b, err)
+	defer c.Close()
+	// discard gives all records back and reads up to the end.
+	discard := func() {
+		for pos := m.QueryProg(maps.RingQueryConsumer); pos < m.QueryProg(maps.RingQueryProducer); pos += 72 {
+			record := m.Header().Base + pos&uint64(m.Header().Mask) + 8
+			require.Zero(b, m.DiscardProg(uintptr(record), maps.RingNoWakeup))
+		}
+		_, ok := c.Next(nil)
+		require.False(b, ok)
+		_, e := m.ReserveProg(64) // takes notice of what was given back
+		require.Zero(b, e)
+	}
+	var native, plain []float64
+	for b.Loop() {
+		discard()
+		start := time.Now()
+		ok := leaftest.Loop(entry, &leaftest.Regs{DI: m.Addr(), SI: 64}, records, 0)
+		native = append(native, float64(time.Since(start).Nanoseconds())/records)
+		require.True(b, ok)
+		discard()
+		start = time.Now()
+		for range records {
+			if _, e := m.ReserveProg(64); e != 0 {
+				b.Fatal(e)
+			}
+		}
+		plain = append(plain, float64(time.Since(start).Nanoseconds())/records)
+	}
+	b.ReportMetric(0, "ns/op") // of rounds
+	b.ReportMetric(median(native), "leaf-ns")
+	b.ReportMetric(median(plain), "go-ns")
+	b.ReportMetric(median(native)/median(plain), "leaf/go")
+}
