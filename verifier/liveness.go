@@ -220,6 +220,7 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 	case asm.KindAtomic:
 		f.escapes = f.escapes || at[in.Src%11].inFrame()
 		effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)
+		v.overwritten(in, at)
 	case asm.KindCallLocal:
 		for r := 1; r <= 5; r++ {
 			if at[r].inFrame() {
@@ -236,11 +237,16 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 		}
 		clobber(at)
 	default:
-		_, def := v.registers(in)
-		for r := range at[:10] {
-			if def>>r&1 != 0 {
-				at[r] = placeNone
-			}
+		v.overwritten(in, at)
+	}
+}
+
+// overwritten forgets what the registers that an instruction writes pointed to.
+func (v *verifier) overwritten(in *insn, at *places) {
+	_, def := v.registers(in)
+	for r := range at[:10] {
+		if def>>r&1 != 0 {
+			at[r] = placeNone
 		}
 	}
 }

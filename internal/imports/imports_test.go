@@ -38,7 +38,7 @@ var inside = map[string][]string{
 	"internal/helper":  {"asm", "internal/mem", "internal/prog", "internal/vm", "maps"},
 	"internal/linux":   {"asm", "internal/prog", "internal/helper"},
 	"verifier":         {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
-	"internal/lower":   {"asm", "internal/isa", "internal/prog", "internal/helper", "verifier"},
+	"internal/lower":   {"asm", "internal/isa", "internal/mem", "internal/prog", "internal/helper", "verifier"},
 	"interp":           {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
 	"jit":              {"asm", "internal/leaf", "internal/lower", "internal/mem", "internal/prog", "internal/vm", "jit/amd64", "verifier"},
 	"jit/amd64":        {},
