@@ -26,8 +26,8 @@ var (
 )
 
 const (
-	verifyRuns  = 5 // of which the fastest counts
-	liveRuns    = 3 // the same of the kernel's
+	verifyRuns  = 5               // of which the fastest counts
+	liveRuns    = 3               // the same of the kernel's
 	verifyLimit = 3 * time.Minute // far more than a million instructions take, on a busy machine too
 )
 
