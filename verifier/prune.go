@@ -141,7 +141,7 @@ func (v *verifier) joinHit(old *state, slot int, loop bool) error {
 func (v *verifier) keep(head **explored, slot int) {
 	v.stats.TotalStates++
 	v.kept++
-	v.stats.PeakStates = max(v.stats.PeakStates, v.kept)
+	v.stats.PeakStates = max(v.stats.PeakStates, v.kept+len(v.evicted))
 	v.prevJumps, v.prevProc = v.jumps, v.processed
 	cur := v.cur
 	cur.eachReg(func(r *reg) { r.precise = false })
