@@ -510,7 +510,7 @@ func (v *verifier) checkMayGoto(in *insn) (int, error) {
 // (find_prev_entry).
 func (v *verifier) previousAt(s *state, slot int) *state {
 	for e := *v.bucket(slot); e != nil; e = e.next {
-		if int(e.state.insn) == slot && e.state.branches > 0 && e.state.dfsDepth < s.dfsDepth && sameCallsites(e.state, s) {
+		if int(e.insn) == slot && e.state.branches > 0 && e.state.dfsDepth < s.dfsDepth && sameCallsites(e.state, s) {
 			return e.state
 		}
 	}

@@ -82,9 +82,10 @@ type state struct {
 	first     int32 // instruction after the parent's, where the history starts
 	last      int32 // instruction executed last
 	history   []hist
-	mayGotos  uint32 // may_goto that were not taken
-	callbacks uint32 // depth to which callbacks have been entered again
-	equal     *state // of a backedge of a loop: the state that it was found equal to
+	mayGotos  uint32    // may_goto that were not taken
+	callbacks uint32    // depth to which callbacks have been entered again
+	kept      *explored // where it is kept, nil if it is not
+	equal     *state    // of a backedge of a loop: the state that it was found equal to
 }
 
 func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
@@ -109,7 +110,7 @@ func (v *verifier) freeState(s *state) {
 		v.freeFrame(f)
 	}
 	s.frames = s.frames[:0]
-	s.parent, s.equal, s.visit = nil, nil, nil
+	s.parent, s.equal, s.visit, s.kept = nil, nil, nil, nil
 	v.freeStates = append(v.freeStates, s)
 }
 

@@ -95,6 +95,7 @@ type verifier struct {
 	heads      []*explored
 	kept       int
 	evicted    []*explored // kept no more, but paths may still lead back to them
+	freed      int         // of these, how many have been given back
 	visits     map[sccKey]*sccVisit
 	callArgs   callMeta
 	linked     []linkedReg
