@@ -105,7 +105,7 @@ func (v *verifier) scalarALU(in *insn, dst, src *reg) error {
 		r.unlink()
 		dst.Scalar = ones
 	}
-	dst.Scalar = domain.Linux.ALU(info.ALU, info.Wide, dst.Scalar, src.Scalar)
+	domain.Linux.ALUTo(info.ALU, info.Wide, &dst.Scalar, &src.Scalar)
 	dst.id, dst.off, dst.link = id, off, keep
 	return nil
 }
@@ -171,7 +171,7 @@ func (v *verifier) move(in *insn, dst, src *reg) error {
 			dst.unlink()
 		}
 	}
-	dst.Scalar = domain.Linux.ALU(asm.Mov, false, dst.Scalar, dst.Scalar)
+	domain.Linux.ALUTo(asm.Mov, false, &dst.Scalar, &dst.Scalar)
 	return nil
 }
 

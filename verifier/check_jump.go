@@ -225,12 +225,13 @@ func (v *verifier) refineBoth(in *insn, other *state, dst, src *reg, byReg bool)
 		src2 = &f.regs[in.Src]
 	}
 	if dst.kind == scalar && src.kind == scalar {
-		imm := v.immReg
-		if !byReg {
-			src2 = &imm
+		if byReg {
+			domain.Linux.Refine(op, wide, true, &dst2.Scalar, &src2.Scalar)
+			domain.Linux.Refine(op, wide, false, &dst.Scalar, &src.Scalar)
+		} else {
+			domain.Linux.RefineImm(op, wide, true, &dst2.Scalar, uint64(in.Imm))
+			domain.Linux.RefineImm(op, wide, false, &dst.Scalar, uint64(in.Imm))
 		}
-		domain.Linux.Refine(op, wide, true, &dst2.Scalar, &src2.Scalar)
-		domain.Linux.Refine(op, wide, false, &dst.Scalar, &src.Scalar)
 	}
 	if byReg {
 		v.syncLinks(v.cur, src)

@@ -38,19 +38,21 @@ func (v *verifier) markSlotPrecise(frame, slot int) error {
 	return err
 }
 
-// propagatePrecision marks on the way to s what is marked in old, which s was found equal to.
+// propagatePrecision marks on the way to s what is marked in old, which s was found equal to, and not on
+// that way already.
 func (v *verifier) propagatePrecision(old, s *state) (changed bool, err error) {
 	w := &v.want
 	w.reset()
 	w.frame = old.top()
 	for i, f := range old.frames {
+		now := s.frames[i]
 		for r := range f.regs[:10] {
-			if f.regs[r].precise && f.regs[r].kind == scalar {
+			if f.regs[r].precise && f.regs[r].kind == scalar && !now.regs[r].precise {
 				w.regs[i] |= 1 << r
 			}
 		}
 		for n := range f.slots {
-			if f.slots[n].spilledScalar() && f.slots[n].reg.precise {
+			if f.slots[n].spilledScalar() && f.slots[n].reg.precise && !(n < len(now.slots) && now.slots[n].spilledWhole() && now.slots[n].reg.precise) {
 				w.slots[i] |= 1 << n
 			}
 		}
@@ -115,22 +117,22 @@ func (v *verifier) trackEntry(s *state, changed bool) (bool, error) {
 // trackState follows one state's instructions backwards from last, which it may skip. It reports whether
 // nothing is wanted any more.
 func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, err error) {
-	n := len(s.history)
+	n, w := len(s.history), &v.want
 	for i := last; ; {
-		if !skip {
-			var h *hist
-			if n > 0 && int(s.history[n-1].insn) == i {
-				h = &s.history[n-1]
-			}
+		var h *hist
+		if n > 0 && int(s.history[n-1].insn) == i {
+			h = &s.history[n-1]
+		}
+		// Most instructions have nothing to do with what is wanted.
+		if !skip && (h != nil || v.insns[i].back&(w.regs[w.frame]|backAlways) != 0) {
 			if err := v.backtrack(i, subseq, h); err != nil {
 				return false, err
 			}
+			if w.empty() {
+				return true, nil
+			}
 		}
-		skip = false
-		if v.want.empty() {
-			return true, nil
-		}
-		subseq = i
+		skip, subseq = false, i
 		if i == int(s.first) && (n == 0 || n == 1 && int(s.history[0].insn) == i) {
 			return false, nil
 		}
@@ -200,6 +202,28 @@ func (v *verifier) backtrack(i, subseq int, h *hist) error {
 	}
 	w.syncLinks(h)
 	return nil
+}
+
+// backAlways is in insn.back of what is looked at on the way back whatever is wanted.
+const backAlways = 1 << 15
+
+// backOf returns the registers of which one must be wanted after an instruction for it to change what
+// is wanted before.
+func backOf(in *insn) uint16 {
+	switch in.kind {
+	case asm.KindInvalid, asm.KindGoto, asm.KindMayGoto, asm.KindNeg, asm.KindToLE, asm.KindToBE, asm.KindBSwap:
+		return 0
+	case asm.KindLoadAbs, asm.KindLoadInd:
+		return 1
+	case asm.KindJump:
+		if in.info.Source != asm.RegSource {
+			return 0
+		}
+		return bit(in.Dst) | bit(in.Src)
+	case asm.KindCallLocal, asm.KindCallHelper, asm.KindCallKfunc, asm.KindExit:
+		return backAlways
+	}
+	return bit(in.Dst)
 }
 
 // syncLinks makes all linked registers wanted if one is.

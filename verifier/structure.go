@@ -28,6 +28,7 @@ type insn struct {
 
 	target int32  // of a jump or call, the slot it goes to
 	scc    int32  // the loop it is in, 0 if none
+	back   uint16 // see backOf
 	live   uint16 // registers that are read before they are written, from here on
 	slots  uint64 // stack slots of the frame, likewise
 }
@@ -103,6 +104,7 @@ func (v *verifier) decode() {
 		*in = insn{Instruction: v.p.Insns[slot]}
 		in.info, _ = in.Info()
 		in.kind = in.info.Kind
+		in.back = backOf(in)
 		if off, ok := jumpOffset(in); ok {
 			in.target = int32(max(min(slot+1+int(off), 1<<30), -1))
 		}
