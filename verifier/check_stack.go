@@ -49,7 +49,18 @@ func (v *verifier) inStack(a *access, lo, hi int) error {
 	if a.write {
 		verb = "write to"
 	}
-	return v.failReg(a.r, CodeStackBounds, errnoEACCES, "%s the stack at %d to %d, the frame is -%d to 0", verb, lo, hi, prog.StackSize)
+	return v.outsideStack(a.r, verb, lo, hi)
+}
+
+// outsideStack refuses an access to the bytes [lo, hi), counted from r10
+// (check_stack_access_within_bounds).
+func (v *verifier) outsideStack(r asm.Register, verb string, lo, hi int) error {
+	e := v.failReg(r, CodeStackBounds, errnoEACCES, "%s the stack at %d to %d, the frame is -%d to 0", verb, lo, hi, prog.StackSize)
+	if lo >= -prog.StackSize && lo < 0 {
+		e.Errno = errnoEINVAL
+		e.Hint = "the variable on the stack is smaller than what is accessed: compare the sizes, bound the index"
+	}
+	return e
 }
 
 // deepen notes that a frame is used down to off (update_stack_depth).
