@@ -3,6 +3,8 @@ package difftest
 import (
 	"errors"
 	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +17,9 @@ import (
 
 // askObject asks the running kernel about every program of an object.
 func askObject(t *testing.T, path string) map[string]objectAnswer {
+	if slices.Contains(wholeBTF, filepath.Base(path)) {
+		return askWholeObject(t, path)
+	}
 	spec, err := ebpf.LoadCollectionSpec(path)
 	require.NoError(t, err)
 	out := make(map[string]objectAnswer)

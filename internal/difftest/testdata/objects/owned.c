@@ -25,7 +25,6 @@ struct plain { u64 a, b; };
 struct slots {
 	struct task_struct KPTR *task;
 	struct plain KPTR *mine;
-	struct cgroup KPTR *cgroup;
 	u64 n;
 };
 
