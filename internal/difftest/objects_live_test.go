@@ -65,5 +65,8 @@ func askProgram(spec *ebpf.CollectionSpec) objectAnswer {
 		return objectAnswer{Denied: err.Error()}
 	}
 	log := strings.Join(refused.Log, "\n")
+	if errno == syscall.EPERM && lastMessage(log) == "" { // by what guards the machine, not by the verifier
+		return objectAnswer{Denied: errno.Error()}
+	}
 	return objectAnswer{Errno: int(errno), Reason: lastMessage(log), Processed: kernel.ParseStats(log).Insns}
 }
