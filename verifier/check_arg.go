@@ -489,7 +489,7 @@ func (v *verifier) argStack(a *access, r *reg, zeroOK bool) error {
 			return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset without CAP_PERFMON")
 		}
 		if r.S64.Min <= -maxOffset || r.S64.Max >= maxOffset {
-			return v.failReg(a.r, CodeStackBounds, errnoEACCES, "unbounded variable stack offset")
+			return v.failReg(a.r, CodeStackBounds, errnoEACCES, "the offset into the stack is unbounded")
 		}
 		raw = false
 		lo, hi = lo+int(r.S64.Min), hi+int(r.S64.Max)

@@ -26,7 +26,9 @@ func (v *verifier) accessStack(a *access, r *reg, off int) error {
 		return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset where it must be constant")
 	}
 	if r.S64.Min <= -maxOffset || r.S64.Max >= maxOffset {
-		return v.failReg(a.r, CodeStackBounds, errnoEACCES, "unbounded variable stack offset")
+		e := v.failReg(a.r, CodeStackBounds, errnoEACCES, "the offset into the stack is unbounded")
+		e.Hint = "bound the index from below and above by the size of the array: an unsigned index, if (i < sizeof(array))"
+		return e
 	}
 	lo, hi := off+int(r.S64.Min), off+int(r.S64.Max)+a.size
 	if err := v.inStack(a, lo, hi); err != nil {

@@ -13,7 +13,7 @@ import (
 // the register at fault comes from, and what usually cures it.
 func (v *verifier) explain(e *Error) {
 	if e.Insn >= 0 && e.Insn < len(v.insns) {
-		e.Text = v.insns[e.Insn].Instruction.String()
+		e.Text = v.text(e.Insn)
 		e.Line = v.p.LineAt(e.Insn)
 	}
 	if e.Hint == "" {
@@ -79,6 +79,33 @@ func (v *verifier) pathHere() []int {
 	return path
 }
 
+// text is an instruction as text, calls with the name of what they call.
+func (v *verifier) text(slot int) string {
+	in := &v.insns[slot]
+	switch in.kind {
+	case asm.KindCallHelper:
+		if p := v.helperProto(asm.BuiltinFunc(in.Imm)); p != nil {
+			return "call " + p.String()
+		}
+	case asm.KindCallKfunc:
+		if in.Imm >= 0 && in.Imm < int64(len(v.p.Kfuncs)) {
+			return "call " + v.p.Kfuncs[in.Imm].Name
+		}
+	case asm.KindCallLocal:
+		if fn := v.funcOf(in.target); fn >= 0 && fn < len(v.funcs) && v.funcs[fn].name != "" {
+			return "call " + v.funcs[fn].name
+		}
+	case asm.KindLoadImm64:
+		switch in.Src {
+		case asm.PseudoMapIdx, asm.PseudoMapIdxValue:
+			if i := int(uint32(in.Imm)); i < len(v.p.Maps) {
+				return in.Dst.String() + " = map " + v.p.Maps[i].Name()
+			}
+		}
+	}
+	return in.Instruction.String()
+}
+
 // maxSteps is how many jumps of a path are told.
 const maxSteps = 24
 
@@ -90,7 +117,7 @@ func (v *verifier) steps(path []int) []Step {
 		if in.kind != asm.KindJump {
 			continue
 		}
-		list = append(list, Step{Insn: path[i], Text: in.Instruction.String(), Line: v.p.LineAt(path[i]),
+		list = append(list, Step{Insn: path[i], Text: v.text(path[i]), Line: v.p.LineAt(path[i]),
 			Taken: path[i-1] == int(in.target) && path[i-1] != path[i]+1})
 	}
 	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
@@ -199,7 +226,7 @@ func (v *verifier) madePointer(path []int, r asm.Register) bool {
 
 // origin returns an instruction as the origin of something.
 func (v *verifier) origin(slot int, what string) Origin {
-	return Origin{Insn: slot, Text: v.insns[slot].Instruction.String(), Line: v.p.LineAt(slot), What: what}
+	return Origin{Insn: slot, Text: v.text(slot), Line: v.p.LineAt(slot), What: what}
 }
 
 // made says what an instruction does to a register, in words.

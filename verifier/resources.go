@@ -71,7 +71,13 @@ func (v *verifier) noResources(what string) error {
 	}
 	switch {
 	case s.locks > 0:
-		return v.fail(CodeLock, errnoEINVAL, "%s with a spin lock held", what)
+		e := v.fail(CodeLock, errnoEINVAL, "%s with a spin lock held", what)
+		for i := range s.refs {
+			if k := s.refs[i].kind; k != refPointer && k != refIRQ {
+				e.Origin = append(e.Origin, v.origin(int(s.refs[i].insn), "takes the lock"))
+			}
+		}
+		return e
 	case s.irqID != 0:
 		return v.fail(CodeIRQ, errnoEINVAL, "%s with interrupts disabled", what)
 	case s.rcu:

@@ -20,9 +20,10 @@ import (
 
 // wholeBTF are objects whose maps and programs must share types: an owned object that a program
 // puts into a map, or into a list in one, is of a type that both know. cilium/ebpf loads the
-// types of each map and program by themselves, so that such objects are loaded here: with the
+// types of each map and program by themselves (and does not encode addr_space_cast as it was
+// read), so that such objects are loaded here: with the
 // object's whole BTF, as libbpf does.
-var wholeBTF = []string{"owned.o"}
+var wholeBTF = []string{"owned.o", "arena.o"}
 
 // wholeObject is an object that is loaded so.
 type wholeObject struct {
@@ -55,7 +56,7 @@ func askWholeObject(t *testing.T, path string) map[string]objectAnswer {
 }
 
 func (o *wholeObject) makeMap(t *testing.T, m *ebpf.MapSpec) *ebpf.Map {
-	spec := kernel.Map{Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.Flags}
+	spec := kernel.Map{Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.Flags, Extra: m.MapExtra}
 	if m.Value != nil {
 		spec.BTF, spec.BTFValue = o.btf, uint32(o.typeID(t, m.Value))
 		if _, void := m.Key.(*btf.Void); m.Key != nil && !void {

@@ -8,6 +8,9 @@
 
 #include "bpf.h"
 
+// A member of a BTF-defined map with a number of 64 bits.
+#define ULONG(name, value) enum { name##_value = value } name
+
 #define CORE __attribute__((preserve_access_index))
 #define KPTR __attribute__((btf_type_tag("kptr")))
 #define KPTR_UNTRUSTED __attribute__((btf_type_tag("kptr_untrusted")))
