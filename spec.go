@@ -38,7 +38,7 @@ type ProgramSpec struct {
 	Ksyms  map[string]*prog.Extern // declarations of the kernel variables it refers to
 
 	MapTypes map[string]*MapTypes // of the maps that it refers to, by name, where known
-	Types    []*prog.BTFType      // structs that it makes by bpf_obj_new, by their ID
+	Types    []*prog.BTFType      // structs that it makes by bpf_obj_new or takes out of lists and trees, by their ID
 }
 
 // FuncInfo is what an object file says of a function beyond its instructions.

@@ -1,15 +1,19 @@
 package loader
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
+	"strings"
 
 	ebpfasm "github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/linux"
 )
 
 // runningKernel returns the types of the kernel and of its modules.
@@ -32,6 +36,15 @@ func runningKernel() ([]*btf.Spec, error) {
 		targets = append(targets, module)
 	}
 	return targets, nil
+}
+
+// linuxTypes returns the types of Linux 6.18 that package internal/linux has.
+func linuxTypes() ([]*btf.Spec, error) {
+	types, err := btf.LoadSpecFromReader(bytes.NewReader(linux.RawBTF()))
+	if err != nil {
+		return nil, err
+	}
+	return []*btf.Spec{types}, nil
 }
 
 // fixup is what a CO-RE relocation makes of an instruction.
@@ -71,9 +84,31 @@ func (c *converter) fixups(insns ebpfasm.Instructions) (map[int]fixup, error) {
 		if err != nil {
 			return nil, err
 		}
+		if f.poison && c.opts.partial && !c.hasTarget(relos[i]) {
+			continue
+		}
 		out[at[i]] = f
 	}
 	return out, nil
+}
+
+// hasTarget reports whether targets have a type of the name of that which a relocation is
+// about. Its text, "CORERelocation(kind, type[accessor], local_id=N)", is all that can be had.
+func (c *converter) hasTarget(relo *btf.CORERelocation) bool {
+	text := relo.String()
+	var id btf.TypeID
+	if _, err := fmt.Sscanf(text[strings.LastIndexByte(text, ' ')+1:], "local_id=%d)", &id); err != nil {
+		return true
+	}
+	t, err := c.cs.Types.TypeByID(id)
+	if err != nil {
+		return true
+	}
+	name, _, _ := strings.Cut(t.TypeName(), "___") // without its flavour
+	return slices.ContainsFunc(c.core, func(spec *btf.Spec) bool {
+		_, err := spec.AnyTypesByName(name)
+		return err == nil
+	})
 }
 
 func parseFixup(text string) (fixup, error) {

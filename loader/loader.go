@@ -69,6 +69,7 @@ type options struct {
 	kconfig map[string]any
 	ksyms   map[string]uint64
 	targets func() ([]*btf.Spec, error) // nil: the program's own types
+	partial bool                        // targets do not have all types of the kernel
 }
 
 // WithProgramType says of which type the program of that name is, whatever its
@@ -110,6 +111,14 @@ func WithKernelTypes(vmlinux *btf.Spec, modules ...*btf.Spec) Option {
 // runs this process. Loading fails where there is none.
 func WithRunningKernel() Option {
 	return func(o *options) { o.targets = runningKernel }
+}
+
+// WithLinuxTypes resolves CO-RE relocations against the types of Linux 6.18 on x86-64, no
+// matter what runs this process, as far as programs can reach them: this is for programs
+// that are verified, not run. Of structs that are not among them, fields stay where the
+// program's own types have them.
+func WithLinuxTypes() Option {
+	return func(o *options) { o.targets, o.partial = linuxTypes, true }
 }
 
 func newOptions(opts []Option) *options {

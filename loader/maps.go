@@ -31,7 +31,7 @@ func (c *converter) mapSpec(name string, m *ebpf.MapSpec) (*maps.Spec, *sandbpf.
 		return nil, nil, invalid("map", name, "nil MapSpec")
 	case uint32(m.Type) >= platformTag:
 		return nil, nil, unsupported("map", name, "type %v is not one of Linux", m.Type)
-	case m.MapExtra != 0:
+	case m.MapExtra != 0 && m.Type != ebpf.Arena: // where an arena begins is of no matter
 		return nil, nil, unsupported("map", name, "map_extra is %#x", m.MapExtra)
 	}
 	if err := legacyTail(name, m); err != nil {

@@ -199,7 +199,7 @@ func (b *programBuilder) kfunc(in *ebpfasm.Instruction, name string) error {
 		k.Proto = b.c.types.Proto(fn)
 	}
 	b.out.Kfuncs[name] = k
-	if name == "bpf_obj_new_impl" || name == "bpf_percpu_obj_new_impl" {
+	if b.out.Types == nil { // objects of them are made, or taken out of lists and trees
 		b.out.Types = b.c.structs()
 	}
 	return nil

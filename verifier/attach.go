@@ -12,12 +12,30 @@ func (v *verifier) checkAttach() error {
 		return v.failf(-1, CodePrivilege, errnoEPERM, "programs of type %v need CAP_PERFMON", v.p.Type)
 	case !v.known:
 		return v.failf(-1, CodeUnsupported, errnoEINVAL, "programs of type %v are not known", v.p.Type)
+	case v.ctx == nil && (v.p.Type == prog.Tracing || v.p.Type == prog.LSM):
+		return v.failf(-1, CodeUnsupported, errnoEINVAL, "%s", v.noTarget())
 	case v.p.Type == prog.Syscall && !v.sleepable:
 		return v.failf(-1, CodeAttach, errnoEINVAL, "programs of type syscall must be loaded as sleepable")
 	case v.sleepable && !v.maySleep():
 		return v.failf(-1, CodeAttach, errnoEINVAL, "only fentry, fexit, fmod_ret, iterator, LSM, uprobe, struct_ops and syscall programs may be sleepable")
 	}
 	return nil
+}
+
+// noTarget says what is missing to verify a program at a function: the types of its arguments.
+func (v *verifier) noTarget() string {
+	switch {
+	case v.p.Target == "":
+		return "unsupported: the target's types are not known: the section does not name what the program attaches to"
+	case v.p.Type == prog.LSM:
+		return "there is no LSM hook " + v.p.Target
+	case v.p.Attach == attachRawTP:
+		return "there is no BTF tracepoint " + v.p.Target
+	case v.p.Attach == attachIter:
+		return "there is no iterator " + v.p.Target
+	}
+	return "unsupported: the target's types are not known: " + v.p.Target +
+		" is not one of the functions of Linux that have them here; it may be one of another program"
 }
 
 // maySleep reports whether programs of the type may be sleepable (can_be_sleepable).

@@ -489,13 +489,13 @@ func (v *verifier) argStack(a *access, r *reg, zeroOK bool) error {
 			return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset without CAP_PERFMON")
 		}
 		if r.S64.Min <= -maxOffset || r.S64.Max >= maxOffset {
-			return v.failReg(a.r, CodeStackBounds, errnoEACCES, "unbounded variable stack offset")
+			return v.failReg(a.r, CodeStackBounds, errnoEACCES, "the offset into the stack is unbounded")
 		}
 		raw = false
 		lo, hi = lo+int(r.S64.Min), hi+int(r.S64.Max)
 	}
 	if lo < -prog.StackSize || hi > 0 || lo > 0 || a.size > 0 && lo >= 0 {
-		return v.failReg(a.r, CodeStackBounds, errnoEACCES, "%s accesses the stack at %d to %d, the frame is -%d to 0", meta.name(), lo, hi, prog.StackSize)
+		return v.outsideStack(a.r, meta.name()+" accesses", lo, hi)
 	}
 	v.deepen(int(r.frame), lo)
 	if a.size == 0 {

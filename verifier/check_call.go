@@ -446,7 +446,7 @@ func (v *verifier) setResult(meta *callMeta) error {
 func (v *verifier) setBTFResult(meta *callMeta, r0 *reg, null flag) {
 	*r0 = pointer(ptrBTF, null)
 	if f := meta.kptr; f != nil {
-		t := v.resolve(f.target)
+		t := v.kptrTarget(f)
 		r0.aux = v.typeID(t)
 		if v.isLocal(f.target) {
 			r0.flags |= alloc

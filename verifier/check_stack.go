@@ -26,7 +26,9 @@ func (v *verifier) accessStack(a *access, r *reg, off int) error {
 		return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset where it must be constant")
 	}
 	if r.S64.Min <= -maxOffset || r.S64.Max >= maxOffset {
-		return v.failReg(a.r, CodeStackBounds, errnoEACCES, "unbounded variable stack offset")
+		e := v.failReg(a.r, CodeStackBounds, errnoEACCES, "the offset into the stack is unbounded")
+		e.Hint = "bound the index from below and above by the size of the array: an unsigned index, if (i < sizeof(array))"
+		return e
 	}
 	lo, hi := off+int(r.S64.Min), off+int(r.S64.Max)+a.size
 	if err := v.inStack(a, lo, hi); err != nil {
@@ -49,7 +51,18 @@ func (v *verifier) inStack(a *access, lo, hi int) error {
 	if a.write {
 		verb = "write to"
 	}
-	return v.failReg(a.r, CodeStackBounds, errnoEACCES, "%s the stack at %d to %d, the frame is -%d to 0", verb, lo, hi, prog.StackSize)
+	return v.outsideStack(a.r, verb, lo, hi)
+}
+
+// outsideStack refuses an access to the bytes [lo, hi), counted from r10
+// (check_stack_access_within_bounds).
+func (v *verifier) outsideStack(r asm.Register, verb string, lo, hi int) error {
+	e := v.failReg(r, CodeStackBounds, errnoEACCES, "%s the stack at %d to %d, the frame is -%d to 0", verb, lo, hi, prog.StackSize)
+	if lo >= -prog.StackSize && lo < 0 {
+		e.Errno = errnoEINVAL
+		e.Hint = "the variable on the stack is smaller than what is accessed: compare the sizes, bound the index"
+	}
+	return e
 }
 
 // deepen notes that a frame is used down to off (update_stack_depth).

@@ -1,14 +1,19 @@
 package verifier
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
+	"github.com/sandbpf/sandbpf/internal/linux"
 )
 
 // explain completes a refusal: what the instruction is, how it is reached, where what is known of
 // the register at fault comes from, and what usually cures it.
 func (v *verifier) explain(e *Error) {
 	if e.Insn >= 0 && e.Insn < len(v.insns) {
-		e.Text = v.insns[e.Insn].Text(asm.Kernel)
+		e.Text = v.text(e.Insn)
 		e.Line = v.p.LineAt(e.Insn)
 	}
 	if e.Hint == "" {
@@ -74,6 +79,33 @@ func (v *verifier) pathHere() []int {
 	return path
 }
 
+// text is an instruction as text, calls with the name of what they call.
+func (v *verifier) text(slot int) string {
+	in := &v.insns[slot]
+	switch in.kind {
+	case asm.KindCallHelper:
+		if p := v.helperProto(asm.BuiltinFunc(in.Imm)); p != nil {
+			return "call " + p.String()
+		}
+	case asm.KindCallKfunc:
+		if in.Imm >= 0 && in.Imm < int64(len(v.p.Kfuncs)) {
+			return "call " + v.p.Kfuncs[in.Imm].Name
+		}
+	case asm.KindCallLocal:
+		if fn := v.funcOf(in.target); fn >= 0 && fn < len(v.funcs) && v.funcs[fn].name != "" {
+			return "call " + v.funcs[fn].name
+		}
+	case asm.KindLoadImm64:
+		switch in.Src {
+		case asm.PseudoMapIdx, asm.PseudoMapIdxValue:
+			if i := int(uint32(in.Imm)); i < len(v.p.Maps) {
+				return in.Dst.String() + " = map " + v.p.Maps[i].Name()
+			}
+		}
+	}
+	return in.Instruction.String()
+}
+
 // maxSteps is how many jumps of a path are told.
 const maxSteps = 24
 
@@ -85,7 +117,7 @@ func (v *verifier) steps(path []int) []Step {
 		if in.kind != asm.KindJump {
 			continue
 		}
-		list = append(list, Step{Insn: path[i], Text: in.Text(asm.Kernel), Line: v.p.LineAt(path[i]),
+		list = append(list, Step{Insn: path[i], Text: v.text(path[i]), Line: v.p.LineAt(path[i]),
 			Taken: path[i-1] == int(in.target) && path[i-1] != path[i]+1})
 	}
 	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
@@ -100,6 +132,7 @@ const maxOrigins = 4
 // origins returns the instructions that made r what it is, the latest first.
 func (v *verifier) origins(path []int, r asm.Register) []Origin {
 	var list []Origin
+	number := v.cur.cur().regs[r].kind == scalar
 	depth := 0 // calls that were returned from on the way back
 	for i, slot := range path {
 		if i == 0 || len(list) >= maxOrigins {
@@ -121,6 +154,9 @@ func (v *verifier) origins(path []int, r asm.Register) []Origin {
 		}
 		_, def := v.registers(in)
 		if def&bit(r) == 0 {
+			if what := v.takesAway(in); what != "" && number && v.madePointer(path[i:], r) {
+				list = append(list, v.origin(slot, what+" "+r.String()))
+			}
 			continue
 		}
 		o := v.origin(slot, made(in, r))
@@ -143,9 +179,54 @@ func (v *verifier) origins(path []int, r asm.Register) []Origin {
 	return list
 }
 
+// takesAway says of a call that makes pointers numbers what it does, "" of others.
+func (v *verifier) takesAway(in *insn) string {
+	switch in.kind {
+	case asm.KindCallHelper:
+		p := v.helperProto(asm.BuiltinFunc(in.Imm))
+		switch {
+		case p == nil:
+		case p.ID == asm.FnSpinUnlock:
+			return "ends the lock, and with it"
+		case p.MovesPacket && v.seesPacket:
+			return "may move the packet, which ends"
+		case slices.ContainsFunc(p.Args, func(a helper.Arg) bool { return a.Flags&helper.FlagRelease != 0 }):
+			return "gives back what was in"
+		}
+	case asm.KindCallKfunc:
+		name := v.p.Kfuncs[in.Imm].Name
+		if k, ok := linux.KfuncByName(name); ok && (k.Flags&linux.KfRelease != 0 || strings.HasSuffix(name, "obj_drop_impl")) {
+			return "gives back what was in"
+		}
+	}
+	return ""
+}
+
+// madePointer reports whether r, on a path told backwards, comes from a call or from memory: what
+// is a number now may have been a pointer then.
+func (v *verifier) madePointer(path []int, r asm.Register) bool {
+	for _, slot := range path {
+		in := &v.insns[slot]
+		if _, def := v.registers(in); def&bit(r) == 0 {
+			continue
+		}
+		switch in.kind {
+		case asm.KindALU:
+			if in.info.Source == asm.RegSource && in.info.ALU == asm.Mov {
+				r = in.Src
+			}
+		case asm.KindLoad, asm.KindCallHelper, asm.KindCallKfunc:
+			return true
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 // origin returns an instruction as the origin of something.
 func (v *verifier) origin(slot int, what string) Origin {
-	return Origin{Insn: slot, Text: v.insns[slot].Text(asm.Kernel), Line: v.p.LineAt(slot), What: what}
+	return Origin{Insn: slot, Text: v.text(slot), Line: v.p.LineAt(slot), What: what}
 }
 
 // made says what an instruction does to a register, in words.
@@ -158,6 +239,9 @@ func made(in *insn, r asm.Register) string {
 			return name + " is a copy of " + in.Src.String()
 		case in.info.ALU == asm.Mov:
 			return name + " is this constant"
+		}
+		if in.info.Source == asm.RegSource {
+			return "changes " + name + " by what " + in.Src.String() + " is then"
 		}
 		return "changes " + name
 	case asm.KindLoad, asm.KindLoadAcquire:
@@ -191,7 +275,7 @@ var hints = map[Code]string{
 	CodeMemBounds:     "bound the index by the size of the memory before it is added",
 	CodePtrUnbounded:  "bound the number from below and above before it is added to the pointer, as an unsigned number",
 	CodePtrBounds:     "offsets must stay below 1<<29",
-	CodeScalarDeref:   "the pointer was lost: by arithmetic other than + and -, by a call that invalidates it, or by storing it in memory other than the stack",
+	CodeScalarDeref:   "the pointer was lost: by a call that gives back what it points to or moves the packet, by arithmetic other than + and -, or by storing it in memory other than the stack",
 	CodeStackBounds:   "a frame has 512 bytes; large buffers go into a per-CPU array map",
 	CodeStackDepth:    "move large buffers into a per-CPU array map, or pass less from frame to frame",
 	CodeStackUninit:   "write the bytes before they are read, in C: initialise the whole struct, padding included",
@@ -201,7 +285,7 @@ var hints = map[Code]string{
 	CodeArgSize:       "bound the size from both sides: if (n > MAX) return 0; if (n < 1) return 0; as an unsigned number",
 	CodeArgNull:       "compare the pointer with null first",
 	CodeReference:     "give every reference back on every path, and not twice",
-	CodeLock:          "between lock and unlock only memory may be accessed and static functions be called",
+	CodeLock:          "unlock on every path; between lock and unlock only memory may be accessed and static functions be called",
 	CodeTooComplex:    "split the program with global functions or tail calls, or use bpf_loop, for_each or an iterator in place of the loop",
 	CodeInfiniteLoop:  "the loop's condition must change on each turn, to an end",
 	CodeReturn:        "return a value within the range on every path",
@@ -210,7 +294,7 @@ var hints = map[Code]string{
 	CodePtrArith:      "only + and - of numbers move a pointer, in 64 bits",
 	CodeReadOnly:      "copy the data to the stack before it is changed",
 	CodeCallDepth:     "at most 8 functions can be active at a time, and none can call itself",
-	CodeSpecialField:  "locks, timers and kptrs are accessed by their helpers only",
+	CodeSpecialField:  "locks, timers, kptrs and nodes are accessed by their helpers only, which want a pointer to the field itself",
 	CodeCallback:      "callbacks are static functions of the program with BTF",
 	CodeStackEscape:   "pass memory of the caller's frame down, not of the callee's up",
 }

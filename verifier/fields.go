@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
@@ -212,6 +213,15 @@ func (v *verifier) accessKptr(a *access, r *reg, f *field) error {
 	return nil
 }
 
+// kptrTarget returns the struct that a kptr points to: the kernel's of that name, whatever the
+// program declares of it, or one of the program's own (btf_parse_kptr).
+func (v *verifier) kptrTarget(f *field) *prog.BTFType {
+	if t := linux.Struct(f.target.Name); t != nil {
+		return t
+	}
+	return v.resolve(f.target)
+}
+
 // loadedKptr is what a load of a kptr gives.
 func (v *verifier) loadedKptr(f *field) reg {
 	if f.kind == fieldUptr {
@@ -220,7 +230,7 @@ func (v *verifier) loadedKptr(f *field) reg {
 		return r
 	}
 	r := pointer(ptrBTF, orNull)
-	r.aux, r.id = v.typeID(v.resolve(f.target)), v.nextID()
+	r.aux, r.id = v.typeID(v.kptrTarget(f)), v.nextID()
 	local := v.isLocal(f.target)
 	switch {
 	case f.kind == fieldKptrUnref || !v.inRCUSection():
@@ -262,7 +272,7 @@ func (v *verifier) kptrMatches(at asm.Register, r *reg, f *field, owned bool) er
 	if !r.Tnum.IsConst() || r.Tnum.Value != 0 {
 		return v.failReg(at, CodeVarOff, errnoEACCES, "a pointer with a variable offset does not go into a kptr")
 	}
-	if !v.sameStruct(v.types[r.aux], int(r.off), v.resolve(f.target), f.kind != fieldKptrUnref) {
+	if !v.sameStruct(v.types[r.aux], int(r.off), v.kptrTarget(f), f.kind != fieldKptrUnref) {
 		return v.failReg(at, CodeArgType, errnoEACCES, "a pointer to %s does not go into a kptr to %s", v.types[r.aux].Name, f.target.Name)
 	}
 	return nil

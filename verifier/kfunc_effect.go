@@ -317,7 +317,8 @@ func (v *verifier) kfuncResult(k *linux.Kfunc) error {
 			r0.ref = it.reg.ref
 		}
 	}
-	if k.Flags&linux.KfRetNull != 0 || r0.has(orNull) {
+	certain := meta.owning && k.Name == "bpf_refcount_acquire_impl" // an owner's object is alive
+	if k.Flags&linux.KfRetNull != 0 && !certain || r0.has(orNull) {
 		r0.flags |= orNull
 		r0.id = v.nextID()
 	}

@@ -4,7 +4,9 @@ import (
 	"slices"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/verifier/domain"
 )
 
 // acquire notes a reference that the program has got at the current instruction, and returns its
@@ -69,7 +71,13 @@ func (v *verifier) noResources(what string) error {
 	}
 	switch {
 	case s.locks > 0:
-		return v.fail(CodeLock, errnoEINVAL, "%s with a spin lock held", what)
+		e := v.fail(CodeLock, errnoEINVAL, "%s with a spin lock held", what)
+		for i := range s.refs {
+			if k := s.refs[i].kind; k != refPointer && k != refIRQ {
+				e.Origin = append(e.Origin, v.origin(int(s.refs[i].insn), "takes the lock"))
+			}
+		}
+		return e
 	case s.irqID != 0:
 		return v.fail(CodeIRQ, errnoEINVAL, "%s with interrupts disabled", what)
 	case s.rcu:
@@ -258,6 +266,11 @@ func (v *verifier) checkReturn(at asm.Register) error {
 	if !ok {
 		return nil
 	}
+	if v.p.Type == prog.LSM && v.p.Attach != attachLSMCGroup && r.kind == scalar { // an int of the hook's
+		low := *r
+		low.S64 = domain.Bounds[int64]{Min: int64(r.S32.Min), Max: int64(r.S32.Max)}
+		r = &low
+	}
 	return v.inRange(at, r, rng, "the program's end")
 }
 
@@ -344,9 +357,20 @@ func (v *verifier) returnRange() (Range, bool) {
 	return Range{}, false
 }
 
-// lsmRange is what LSM programs return: 0 or an error, by hook.
+// lsmRange is what LSM programs return: 0 or an error, by hook (bpf_lsm_get_retval_range).
 func (v *verifier) lsmRange() (Range, bool) {
-	if v.p.Attach == attachLSMCGroup {
+	hook := linux.Func("bpf_lsm_" + v.p.Target)
+	void := hook != nil && (hook.Return == nil || hook.Return.Kind == prog.BTFVoid)
+	switch {
+	case v.p.Attach == attachLSMCGroup && void:
+		return Range{1, 1}, true
+	case v.p.Attach == attachLSMCGroup:
+		return Range{0, 1}, true
+	case void:
+		return Range{}, false
+	}
+	switch v.p.Target {
+	case "inode_xattr_skipcap", "audit_rule_known": // bool
 		return Range{0, 1}, true
 	}
 	return Range{-4095, 0}, true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,7 +131,7 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	v.variant, v.known = helper.VariantOf(p.Type, p.Attach, p.Target)
 	v.ctx = nil
 	if v.known {
-		v.ctx = linux.Ctx(v.variant)
+		v.ctx = linux.CtxOf(v.variant, p.Attach, strings.Replace(p.Target, ":", "/", 1))
 	}
 	v.seesPacket, v.writesPkt = packetAccess(p.Type, p.Attach)
 	v.funcs, v.maps, v.types = v.funcs[:0], v.maps[:0], v.types[:0]

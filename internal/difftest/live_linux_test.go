@@ -95,12 +95,13 @@ func lastMessage(log string) string {
 	}
 	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(log), "\n"), func(line string) bool {
 		return strings.HasPrefix(line, "verification time ") || strings.HasPrefix(line, "stack depth ") ||
-			strings.HasPrefix(line, "processed ") || strings.TrimSpace(line) == ""
+			strings.HasPrefix(line, "processed ") || strings.HasPrefix(line, "; ") || strings.TrimSpace(line) == ""
 	})
 	if len(lines) == 0 {
 		return ""
 	}
 	last, _, _ := strings.Cut(lines[len(lines)-1], "processed 0 insns")
+	last, _, _ = strings.Cut(last, "verification time ") // some messages do not end their line
 	return strings.TrimSpace(last)
 }
 

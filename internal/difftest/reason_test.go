@@ -59,6 +59,11 @@ func messages(t *testing.T) []string {
 			}
 		}
 	}
+	for _, programs := range readObjectAnswers(t) {
+		for _, answer := range programs {
+			list = append(list, answer.Reason)
+		}
+	}
 	for _, c := range textCases(t) {
 		list = append(list, c.Reason)
 	}

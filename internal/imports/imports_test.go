@@ -45,7 +45,7 @@ var inside = map[string][]string{
 	"hooks":            {"asm", "internal/helper", "internal/mem", "internal/prog", "internal/vm"},
 	".": {"asm", "internal/isa", "internal/prog", "internal/mem", "internal/vm", "maps", "internal/helper",
 		"verifier", "internal/lower", "interp", "jit", "hooks"},
-	"loader":      {".", "asm", "internal/btftype", "internal/prog", "maps"},
+	"loader":      {".", "asm", "internal/btftype", "internal/linux", "internal/prog", "maps"},
 	"bpftest":     {".", "hooks", "loader", "maps"},
 	"cmd/sandbpf": append(slices.Clip(public), "internal/prog"), // types, which the façade does not name
 	"examples":    public,

@@ -134,9 +134,9 @@ var (
 	statsLine = regexp.MustCompile(`(?m)^processed (\d+) insns \(limit \d+\) max_states_per_insn (\d+) total_states (\d+) peak_states (\d+) mark_read (\d+)$`)
 )
 
-// parseStats reads the summary at the end of a verifier log. What the log does
+// ParseStats reads the summary at the end of a verifier log. What the log does
 // not say stays zero.
-func parseStats(log string) Stats {
+func ParseStats(log string) Stats {
 	var s Stats
 	if m := timeLine.FindStringSubmatch(log); m != nil {
 		us, _ := strconv.Atoi(m[1])

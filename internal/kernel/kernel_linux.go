@@ -162,7 +162,7 @@ func answer(fd int, errno syscall.Errno, log []byte) (*Loaded, error) {
 		log = log[:end]
 	}
 	l := &Loaded{Errno: errno, Log: string(log)}
-	l.Stats = parseStats(l.Log)
+	l.Stats = ParseStats(l.Log)
 	if errno != 0 {
 		return l, nil
 	}
@@ -270,6 +270,7 @@ func LoadSpecWithOptions(spec *ebpf.CollectionSpec, opts ebpf.CollectionOptions)
 	if err := Available(); err != nil {
 		return nil, err
 	}
+	throttle()
 	opts.Programs.LogLevel |= ebpf.LogLevelStats
 	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
 	if err != nil {
@@ -277,7 +278,7 @@ func LoadSpecWithOptions(spec *ebpf.CollectionSpec, opts ebpf.CollectionOptions)
 	}
 	c := &Collection{Programs: make(map[string]*Loaded), Maps: coll.Maps}
 	for name, prog := range coll.Programs {
-		c.Programs[name] = &Loaded{Log: prog.VerifierLog, Stats: parseStats(prog.VerifierLog), prog: prog}
+		c.Programs[name] = &Loaded{Log: prog.VerifierLog, Stats: ParseStats(prog.VerifierLog), prog: prog}
 	}
 	return c, nil
 }

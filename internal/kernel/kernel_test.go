@@ -226,7 +226,7 @@ processed 20 insns (limit 1000000) max_states_per_insn 2 total_states 3 peak_sta
 	require.Equal(t, Stats{
 		Insns: 20, MaxStates: 2, TotalStates: 3, PeakStates: 4, MarkRead: 5,
 		Time: 1234 * time.Microsecond, StackDepth: "8+0+16",
-	}, parseStats(log))
-	require.Zero(t, parseStats("0: (95) exit\n"))
-	require.Zero(t, parseStats(""))
+	}, ParseStats(log))
+	require.Zero(t, ParseStats("0: (95) exit\n"))
+	require.Zero(t, ParseStats(""))
 }

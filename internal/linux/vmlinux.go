@@ -44,12 +44,34 @@ var kernelBTF = sync.OnceValue(func() *vmlinux {
 const maxInflated = 8 << 20
 
 func openTypes(z []byte) (*vmlinux, error) {
+	data, err := inflate(z)
+	if err != nil {
+		return nil, err
+	}
+	return readTypes(data)
+}
+
+func inflate(z []byte) ([]byte, error) {
 	var data bytes.Buffer
 	data.Grow(4 * len(z))
 	if _, err := data.ReadFrom(io.LimitReader(flate.NewReader(bytes.NewReader(z)), maxInflated)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBTF, err)
 	}
-	return readTypes(data.Bytes())
+	return data.Bytes(), nil
+}
+
+// RawBTF returns the types of this package as a .BTF section has them, in little-endian byte
+// order. Ids in it are its own.
+func RawBTF() []byte {
+	data, err := inflate(vmlinuxBTF)
+	if err != nil {
+		panic(err) // the file is ours, and a test reads it
+	}
+	_, ids, err := parseBTF(data)
+	if err != nil {
+		panic(err)
+	}
+	return data[:len(data)-len(ids)]
 }
 
 func readTypes(data []byte) (*vmlinux, error) {
