@@ -90,6 +90,9 @@ func (v *verifier) movePointer(in *insn, dst *reg, ptr, num reg, ptrReg, numReg 
 		return err
 	}
 	*dst = ptr
+	if dst.isPacket() {
+		dst.size = max(dst.size, 0) // from at or beyond the end it may go anywhere; Linux forgets that
+	}
 	switch op {
 	case asm.Add:
 		v.addOffset(dst, &ptr, &num)

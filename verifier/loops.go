@@ -18,19 +18,21 @@ func (v *verifier) successors(slot int) (next, target int) {
 }
 
 // findLoops numbers the strongly connected components of each function's control flow that
-// have more than one instruction, or one that jumps to itself (compute_scc).
+// have more than one instruction, or one that jumps to itself (compute_scc). So does one that
+// runs a callback again and again: what one turn stores, the next one may need exactly. (Linux
+// 6.18 does not take it for a loop, and accepts programs whose later turns go wrong.)
 func (v *verifier) findLoops() {
 	v.sccs = 0
 	for i := range v.funcs {
-		if f := &v.funcs[i]; v.jumpsBack(f) {
+		if f := &v.funcs[i]; v.loops(f) {
 			v.tarjan(f)
 		}
 	}
 }
 
-func (v *verifier) jumpsBack(f *subprog) bool {
+func (v *verifier) loops(f *subprog) bool {
 	for slot := f.start; slot < f.end; slot++ {
-		if in := &v.insns[slot]; int(in.target) <= slot && isJump(in) {
+		if in := &v.insns[slot]; int(in.target) <= slot && isJump(in) || in.mark&markCallback != 0 {
 			return true
 		}
 	}
@@ -89,7 +91,7 @@ func (v *verifier) closeLoop(f *subprog, stack []int32, at int32, low []int32) [
 	for stack[from] != at {
 		from--
 	}
-	loop := len(stack)-from > 1
+	loop := len(stack)-from > 1 || v.insns[f.start+int(at)].mark&markCallback != 0
 	if !loop {
 		next, target := v.successors(f.start + int(at))
 		loop = next == f.start+int(at) || target == f.start+int(at)

@@ -115,7 +115,7 @@ func (v *verifier) compare(e *explored, slot int) (hit, loop bool, err error) {
 			return true, true, nil
 		}
 	case mark&markCallback != 0:
-		return v.same(e, within), false, nil
+		return v.same(e, within), true, nil
 	}
 	if maybeLooping(e, cur) && v.statesEqual(old, cur, exact) && !iterDepthsDiffer(old, cur) &&
 		old.mayGotos == cur.mayGotos && old.callbacks == cur.callbacks {
@@ -402,7 +402,7 @@ func (v *verifier) regSafe(old, cur *reg, mode exactness) bool {
 		return old.off == cur.off && old.m == cur.m && old.size == cur.size && old.aux == cur.aux && old.dynptr == cur.dynptr &&
 			old.Includes(&cur.Scalar) && v.idMap.same(old.id, cur.id) && v.idMap.same(old.ref, cur.ref)
 	case ptrPacket, ptrPacketMeta:
-		return old.size <= cur.size && old.off == cur.off && old.aux == cur.aux && v.idMap.same(old.id, cur.id) && old.Includes(&cur.Scalar)
+		return rangeSafe(old.size, cur.size) && old.off == cur.off && old.aux == cur.aux && v.idMap.same(old.id, cur.id) && old.Includes(&cur.Scalar)
 	case ptrStack:
 		return v.regExact(old, cur) && old.frame == cur.frame
 	case ptrArena:
@@ -410,6 +410,10 @@ func (v *verifier) regSafe(old, cur *reg, mode exactness) bool {
 	}
 	return v.regExact(old, cur)
 }
+
+// rangeSafe reports whether as many bytes of the packet may be accessed as before. What lies at or beyond
+// the end is like itself only: comparisons with the end are decided by that.
+func rangeSafe(old, cur int32) bool { return old == cur || 0 <= old && old <= cur }
 
 func (v *verifier) scalarSafe(old, cur *reg) bool {
 	if old.id != 0 {

@@ -186,13 +186,14 @@ func scrub(b slotKind) slotKind {
 	return byteMisc
 }
 
-// loseReg makes the bytes of a spilled register data of which nothing is known.
+// loseReg makes the bytes of a spilled register, or of an iterator or interrupt flags, data of which
+// nothing is known.
 func (s *slot) loseReg() {
-	if !s.spilled() {
+	if b := s.bytes[0]; b != byteSpill && b < byteDynptr {
 		return
 	}
-	for i := range s.bytes {
-		if s.bytes[i] == byteSpill {
+	for i, b := range s.bytes {
+		if b == byteSpill || b >= byteDynptr {
 			s.bytes[i] = byteMisc
 		}
 	}
