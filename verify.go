@@ -15,7 +15,6 @@ import (
 // given them, and loads nothing. Programs need no hook here for that if they are of a type
 // that Linux has. A refusal is a [*verifier.Error]; other errors are those of LoadProgram.
 func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*verifier.Proof, error) {
-	env := &verifier.Env{NumCPU: v.machine.NumCPU}
 	hook, err := v.hookOf(spec)
 	if err != nil && !ofLinux(spec.Type) {
 		return nil, err
@@ -29,6 +28,13 @@ func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*veri
 	if err != nil {
 		return nil, err
 	}
+	return v.verify(linked, spec, hook)
+}
+
+// verify verifies a program that is linked to live maps. Hook is nil if there is none here for
+// its type.
+func (v *VM) verify(linked *prog.Program, spec *ProgramSpec, hook *hooks.Type) (*verifier.Proof, error) {
+	env := &verifier.Env{NumCPU: v.machine.NumCPU}
 	for _, m := range linked.Maps {
 		env.Maps = append(env.Maps, liveMap(m.(*maps.Map), spec.MapTypes[m.Name()]))
 	}
