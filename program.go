@@ -44,7 +44,7 @@ func (v *VM) loadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Progra
 	}
 	linked, err := link(spec, held)
 	if err == nil && v.verifies(hook) {
-		p.proof, err = v.verify(linked, spec, hook)
+		p.proof, err = v.prove(linked, spec, hook)
 	}
 	if err == nil {
 		err = p.compile(linked, hook)

@@ -68,7 +68,8 @@ func newHelper(id asm.BuiltinFunc, name string, fn any) (*CustomHelper, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &CustomHelper{Proto: helper.Proto{ID: id, Name: name, Args: sig.args}}
+	// Body looks at what it is given when it runs, wherever that lies.
+	h := &CustomHelper{Proto: helper.Proto{ID: id, Name: name, Args: sig.args, PacketMem: true}}
 	if sig.result == nil {
 		h.Ret.Kind = helper.RetVoid
 	}
