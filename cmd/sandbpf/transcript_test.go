@@ -57,7 +57,7 @@ func replay(t *testing.T, transcript string) string {
 }
 
 // nanoseconds are not the same twice.
-var nanoseconds = regexp.MustCompile(`[\d.]+ ns a run|"time_ns": \d+`)
+var nanoseconds = regexp.MustCompile(`[\d.]+ ns a run|"time_ns": \d+|"time_us": \d+| +\d+ us|verification time \d+ usec`)
 
 // pipeline runs commands that are joined by "|". The first may be "echo".
 func pipeline(t *testing.T, line string) string {

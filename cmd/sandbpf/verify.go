@@ -57,7 +57,7 @@ type verdictView struct {
 	Object    string        `json:"object"`
 	Program   string        `json:"program"`
 	Type      string        `json:"type"`
-	Verdict   string        `json:"verdict"` // "accepted" or "refused"
+	Verdict   string        `json:"verdict"` // "accepted", "refused", or "unknown" if its section says no type of Linux
 	Code      verifier.Code `json:"code,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
 	Insn      *int          `json:"insn,omitempty"`
@@ -143,6 +143,9 @@ func (f *verifyFlags) verifyProgram(e *env, object string, spec *sandbpf.Collect
 		return v
 	}
 	v.Verdict, v.Reason, v.err = "refused", why(err), err
+	if errors.Is(err, sandbpf.ErrUnknownHook) {
+		v.Verdict = "unknown"
+	}
 	var refused *verifier.Error
 	if errors.As(err, &refused) {
 		v.count(refused.Stats)

@@ -58,7 +58,7 @@ func TestBadPolicy(t *testing.T) {
 	require.Error(t, p.load([]byte("no object")))
 	hasty, err := os.ReadFile("plugins/hasty.o")
 	require.NoError(t, err)
-	require.Equal(t, "program judge: instruction 12: r1 is outside of the packet: offset 1, size 1, of 0 bytes that were compared with its end "+
+	require.Equal(t, "program judge: instruction 11: r6 is outside of the slice: offset 1, size 1, of 0 bytes that were compared with its end "+
 		"(./plugins/hasty.c:10: return path[1] == 'a';)\n\thint: compare the pointer plus the bytes that you access with data_end before, "+
 		"on this path, and use the same pointer afterwards", reason(p.load(hasty)))
 	require.Error(t, p.load(bytes.ReplaceAll(openPolicy, []byte("\x00judge\x00"), []byte("\x00other\x00"))))
