@@ -115,7 +115,7 @@ func (p *Program) translate(linked *prog.Program, list []vm.Map, hook *hooks.Typ
 	externs, numCPU := make([]uint64, len(linked.Externs)), p.vm.machine.NumCPU
 	if p.vm.engine == JIT {
 		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU,
-			Proof: p.proof, Layout: hook.Layout})
+			Inline: true, Proof: p.proof, Layout: hook.Layout})
 		switch {
 		case err == nil:
 			p.code, p.engine = code, JIT

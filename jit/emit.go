@@ -250,6 +250,13 @@ func (e *emitter) instruction(in *lower.Ins) {
 	case lower.Nop:
 	case lower.Load, lower.Store, lower.LoadCtx:
 		e.access(in)
+	case lower.Lookup:
+		e.lookup(in)
+	case lower.CPUID:
+		e.Load(8, false, scratch2, onStackCPU)
+		e.Load(8, false, reg(in.Dst), amd64.At(scratch2, cpuID))
+	case lower.Random:
+		e.random(reg(in.Dst))
 	case lower.Atomic, lower.LoadAcquire, lower.StoreRelease:
 		e.atomic(in)
 	case lower.Jump:

@@ -125,12 +125,11 @@ func (v *verifier) shareIfFits(r *reg, size int) {
 // spill stores the low n bytes of a register in a slot (save_register_state).
 func (v *verifier) spill(s *slot, r *reg, n int) {
 	s.reg = *r
-	s.reg.precise = false
 	for i := range s.bytes {
 		switch {
 		case i < n:
 			s.bytes[i] = byteSpill
-		case s.bytes[i] == byteZero || s.bytes[i] == byteInvalid && v.leaks:
+		case s.bytes[i] == byteZero || s.bytes[i] == byteInvalid:
 		default:
 			s.bytes[i] = byteMisc
 		}
@@ -297,7 +296,9 @@ func (v *verifier) bytesOf(a *access, s *slot, off int) (value reg, spilled bool
 	}
 	switch {
 	case spills == a.size && s.reg.isNull():
-		return constReg(0), true, nil
+		value = constReg(0)
+		value.precise = s.reg.precise
+		return value, true, nil
 	case zeros == a.size:
 		return constReg(0), false, nil
 	}

@@ -8,7 +8,7 @@ import (
 // the register at fault comes from, and what usually cures it.
 func (v *verifier) explain(e *Error) {
 	if e.Insn >= 0 && e.Insn < len(v.insns) {
-		e.Text = v.insns[e.Insn].Instruction.String()
+		e.Text = v.insns[e.Insn].Text(asm.Kernel)
 		e.Line = v.p.LineAt(e.Insn)
 	}
 	if e.Hint == "" {
@@ -85,7 +85,7 @@ func (v *verifier) steps(path []int) []Step {
 		if in.kind != asm.KindJump {
 			continue
 		}
-		list = append(list, Step{Insn: path[i], Text: in.Instruction.String(), Line: v.p.LineAt(path[i]),
+		list = append(list, Step{Insn: path[i], Text: in.Text(asm.Kernel), Line: v.p.LineAt(path[i]),
 			Taken: path[i-1] == int(in.target) && path[i-1] != path[i]+1})
 	}
 	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
@@ -145,7 +145,7 @@ func (v *verifier) origins(path []int, r asm.Register) []Origin {
 
 // origin returns an instruction as the origin of something.
 func (v *verifier) origin(slot int, what string) Origin {
-	return Origin{Insn: slot, Text: v.insns[slot].Instruction.String(), Line: v.p.LineAt(slot), What: what}
+	return Origin{Insn: slot, Text: v.insns[slot].Text(asm.Kernel), Line: v.p.LineAt(slot), What: what}
 }
 
 // made says what an instruction does to a register, in words.

@@ -15,11 +15,16 @@ var errGiveUp = errors.New("precision cannot be tracked")
 
 // markPrecise marks a register of the current frame.
 func (v *verifier) markPrecise(r asm.Register) error {
+	x := &v.cur.cur().regs[r]
+	if x.precise || x.kind != scalar {
+		return nil
+	}
 	w := &v.want
 	w.reset()
 	w.frame = v.cur.top()
 	w.addReg(uint8(r))
 	_, err := v.trackBack(v.cur, v.insnIdx)
+	x.precise = true
 	return err
 }
 

@@ -141,7 +141,7 @@ func (v *verifier) joinHit(old *state, slot int, loop bool) error {
 func (v *verifier) keep(head **explored, slot int) {
 	v.stats.TotalStates++
 	v.kept++
-	v.stats.PeakStates = max(v.stats.PeakStates, v.kept)
+	v.stats.PeakStates = max(v.stats.PeakStates, v.kept+len(v.evicted))
 	v.prevJumps, v.prevProc = v.jumps, v.processed
 	cur := v.cur
 	cur.eachReg(func(r *reg) { r.precise = false })
@@ -170,23 +170,34 @@ func (v *verifier) newExplored() *explored {
 // evict forgets a kept state. Its memory is used again unless paths still lead to it.
 func (v *verifier) evict(e *explored) {
 	v.kept--
-	if e.state.branches == 0 && !e.state.inLoop() {
+	if e.state.branches > 0 || e.state.inLoop() {
+		v.evicted = append(v.evicted, e)
+		return
+	}
+	v.freeExplored = append(v.freeExplored, e)
+	v.freeState(e.state)
+}
+
+// forgetStates gives all kept states back.
+func (v *verifier) forgetStates() {
+	for i, e := range v.heads {
+		for ; e != nil; e = e.next {
+			v.evicted = append(v.evicted, e)
+		}
+		v.heads[i] = nil
+	}
+	for _, e := range v.evicted {
 		v.freeState(e.state)
 		v.freeExplored = append(v.freeExplored, e)
 	}
+	v.evicted = v.evicted[:0]
+	clear(v.visits)
+	v.kept = 0
 }
 
 // dropStates gives all states of a verification back.
 func (v *verifier) dropStates() {
-	for i, e := range v.heads {
-		for e != nil {
-			next := e.next
-			v.freeState(e.state)
-			v.freeExplored = append(v.freeExplored, e)
-			e = next
-		}
-		v.heads[i] = nil
-	}
+	v.forgetStates()
 	for _, p := range v.pending {
 		v.freeState(p.state)
 	}
@@ -197,7 +208,7 @@ func (v *verifier) dropStates() {
 	}
 	const most = 1 << 14 // a large program's states are not kept for small ones
 	if len(v.freeStates) > most {
-		v.freeStates, v.freeFrames, v.freeExplored = nil, nil, nil
+		v.freeStates, v.freeFrames, v.freeExplored, v.evicted = nil, nil, nil, nil
 	}
 	for _, s := range v.freeStates {
 		s.parent, s.equal = nil, nil

@@ -96,6 +96,7 @@ type verifier struct {
 	asyncs     int32
 	heads      []*explored
 	kept       int
+	evicted    []*explored // kept no more, but paths may still lead back to them
 	visits     map[sccKey]*sccVisit
 	callArgs   callMeta
 	linked     []linkedReg

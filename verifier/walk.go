@@ -89,21 +89,6 @@ func (v *verifier) walkFunc(fn int) error {
 	return nil
 }
 
-// forgetStates drops all kept states.
-func (v *verifier) forgetStates() {
-	for i, e := range v.heads {
-		for e != nil {
-			next := e.next
-			v.freeState(e.state)
-			v.freeExplored = append(v.freeExplored, e)
-			e = next
-		}
-		v.heads[i] = nil
-	}
-	clear(v.visits)
-	v.kept = 0
-}
-
 // walk explores all paths from the current state (do_check).
 func (v *verifier) walk(start int) error {
 	next, prev := start, -1

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/kernel"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 var (
@@ -59,8 +60,8 @@ func TestGenerate(t *testing.T) {
 	require.Greater(t, len(used), len(asm.Table())*9/10)
 }
 
-// jitDefect is what Linux says of some programs that its verifier has passed: fixing up calls
-// after dead code is removed, it looks for a function that has been removed with it.
+// jitDefect is what Linux says of some programs that its verifier has passed: see
+// testdata/cases/calls.txt, "callback that never runs, and another function".
 const jitDefect = "verifier bug: No program to jit"
 
 // live counts what both verifiers say of generated programs.
@@ -111,12 +112,17 @@ func TestFuzzLive(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		l.compare(t, seed)
 	}
+	if *reportFile != "" {
+		writeReport(t, *reportFile, l.rows)
+	}
 	s := summarise(l.rows)
 	t.Logf("%d programs, %d more that only Linux's JIT refuses\n%s\n%s", len(l.rows), l.defects, s, s.details())
 	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.3, "too few programs that Linux accepts")
 	require.Empty(t, s.unmapped)
-	for _, kind := range []string{"crash", "extra accept"} {
-		require.Empty(t, s.kinds[kind])
+	require.Empty(t, s.kinds["crash"])
+	for _, r := range s.kinds["extra accept"] {
+		// That we need fewer instructions to come to a verdict than Linux allows is no fault.
+		require.True(t, agrees(r.LinuxReason, verifier.CodeTooComplex), "%s: Linux: %s", r.ID, r.LinuxReason)
 	}
 	require.LessOrEqual(t, s.share("false reject"), 0.01)
 }

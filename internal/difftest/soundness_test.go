@@ -30,6 +30,10 @@ type soundness struct {
 func (s *soundness) check(seed uint64) {
 	c, err := GenerateRunnable(seed).Case(fmt.Sprintf("seed-%d", seed))
 	require.NoError(s.t, err)
+	s.checkCase(c, seed)
+}
+
+func (s *soundness) checkCase(c *Case, seed uint64) {
 	s.programs++
 	for _, privilege := range []verifier.Privilege{verifier.Root, verifier.CapBPF} {
 		c.Privilege = privilege

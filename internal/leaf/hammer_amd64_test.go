@@ -108,7 +108,7 @@ func TestHashHammerMiss(t *testing.T) {
 // TestHashHammerMixed: an element that is rewritten for another key is never taken for
 // a key that has one word of either. The words lie in two cache lines.
 func TestHashHammerMixed(t *testing.T) {
-	for _, size := range []uint32{16, 200} {
+	for _, size := range []uint32{16, 500} {
 		m := newMap(t, maps.Spec{Type: maps.Hash, KeySize: size, ValueSize: 8, MaxEntries: 2}, 2)
 		if size == 16 { // the second element's key begins in the first line's last 8 bytes
 			require.Zero(t, m.UpdateProg(0, keyOf(size, 77), make([]byte, 8), 0))

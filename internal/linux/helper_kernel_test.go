@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/helper"
@@ -25,7 +25,7 @@ func TestHelpersKernel(t *testing.T) {
 			}
 			log, _ := s.ask(t, insn(0x85, 0, 0, 0, int32(p.ID)))
 			refused := strings.Contains(log, "program of this type cannot use helper") || strings.Contains(log, "unknown func")
-			assert.Equal(t, p.Availability.Has(v), !refused, "%s in %s", p.Name, s.name)
+			require.Equal(t, p.Availability.Has(v), !refused, "%s in %s", p.Name, s.name)
 		}
 	}
 }

@@ -54,6 +54,7 @@ var mirrored = map[asm.JumpOp]asm.JumpOp{asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm
 
 // compare brings a constant to the right of a comparison.
 func (o *optimiser) compare(n *node) {
+	o.strip(n)
 	_, aConst := o.constOf(n.a)
 	_, bConst := o.constOf(n.b)
 	if aConst && !bConst {
