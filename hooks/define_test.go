@@ -114,7 +114,7 @@ func TestFireCopies(t *testing.T) {
 		asm.LSh.Imm(asm.R4, 48), asm.Add.Reg(asm.R6, asm.R4),
 		asm.LoadMem(asm.R3, asm.R1, 32, asm.DWord), asm.LoadMem(asm.R4, asm.R1, 40, asm.DWord))
 	insns = append(append(insns, within(1)...),
-		asm.StoreImm(asm.R3, 0, 'B', asm.Byte), // body[0]
+		asm.StoreImm(asm.R3, 0, 'B', asm.Byte),  // body[0]
 		asm.StoreImm(asm.R1, 56, -5, asm.DWord), // verdicts[1]
 		asm.StoreImm(asm.R1, 72, 7, asm.Byte),   // cached, no bool that Go knows
 		asm.StoreImm(asm.R1, 74, -300, asm.Half),

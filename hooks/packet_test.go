@@ -144,7 +144,7 @@ func TestEventsDoNotLeak(t *testing.T) {
 	h, err := hooks.New[request]("leak")
 	require.NoError(t, err)
 	v := unverified(t, sandbpf.WithCPUs(1), sandbpf.WithHook(h)) // padding is no field
-	sum := func(from, to int) string { // adds up a range of the context
+	sum := func(from, to int) string {                           // adds up a range of the context
 		text := "r0 = 0\n"
 		for off := from; off < to; off++ {
 			text += "r2 = *(u8 *)(r1 + " + itoa(off) + ")\nr0 += r2\n"

@@ -105,3 +105,13 @@ func compact(slots []asm.Instruction) (insns []asm.Instruction) {
 	}
 	return insns
 }
+
+// BenchmarkRefusal is what a refusal with its story costs.
+func BenchmarkRefusal(b *testing.B) {
+	p := program(b, "r6 = r1\nr0 = *(u32 *)(r6 + 0)\nif r0 > 100 goto +1\nr0 = 1\nr7 = r0\nr8 = r7\nr0 = *(u64 *)(r8 + 0)\nexit\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := Verify(p, nil)
+		require.Error(b, err)
+	}
+}

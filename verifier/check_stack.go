@@ -75,6 +75,9 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	if !v.leaks && s.spilled() && s.reg.isPointer() && a.size != 8 {
 		return v.failReg(a.r, CodeStackSpill, errnoEACCES, "store over a part of a spilled pointer")
 	}
+	if !v.leaks && s.needsBarrier(value, a.size) {
+		v.insns[v.insnIdx].mark |= markBarrierAfter
+	}
 	if err := v.destroyDynptr(f, r.frame, off, a.size); err != nil {
 		return err
 	}
@@ -110,6 +113,21 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 		v.pushHistory(flags, 0)
 	}
 	return nil
+}
+
+// needsBarrier reports whether Linux keeps later loads from overtaking a store of size bytes to a
+// slot: it stores a pointer, or over what is neither a number nor zero. As in Linux, the bytes
+// that are looked at are the last ones of the slot, wherever the store goes.
+func (s *slot) needsBarrier(value *reg, size int) bool {
+	if value != nil && value.isPointer() {
+		return true
+	}
+	for _, b := range s.bytes[8-size:] {
+		if b != byteMisc && b != byteZero {
+			return true
+		}
+	}
+	return false
 }
 
 // maxOf returns the largest number of size bytes.

@@ -32,18 +32,20 @@ type insn struct {
 	slots  uint64 // stack slots of the frame, likewise
 }
 
-// mark is what is known of an instruction before the walk.
+// mark is what is known of an instruction, most of it before the walk.
 type mark uint16
 
 const (
-	markSecond    mark = 1 << iota // second half of ld_imm64
-	markPrune                      // states are compared and kept here
-	markJump                       // history must say how it was reached
-	markForce                      // a state is kept here always
-	markCallback                   // it makes a helper run a callback at once
-	markIterNext                   // it asks an iterator for the next element
-	markReachable                  // some edge leads here
-	markChecked                    // its fields are in order
+	markSecond       mark = 1 << iota // second half of ld_imm64
+	markPrune                         // states are compared and kept here
+	markJump                          // history must say how it was reached
+	markForce                         // a state is kept here always
+	markCallback                      // it makes a helper run a callback at once
+	markIterNext                      // it asks an iterator for the next element
+	markReachable                     // some edge leads here
+	markChecked                       // its fields are in order
+	markBarrier                       // Linux puts a barrier before it, that speculation does not pass
+	markBarrierAfter                  // the same behind it
 )
 
 // subprog is a function of the program.

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/sandbpf/sandbpf/internal/prog"
@@ -45,11 +44,12 @@ var kernelBTF = sync.OnceValue(func() *vmlinux {
 const maxInflated = 8 << 20
 
 func openTypes(z []byte) (*vmlinux, error) {
-	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(z)), maxInflated))
-	if err != nil {
+	var data bytes.Buffer
+	data.Grow(4 * len(z))
+	if _, err := data.ReadFrom(io.LimitReader(flate.NewReader(bytes.NewReader(z)), maxInflated)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBTF, err)
 	}
-	return readTypes(data)
+	return readTypes(data.Bytes())
 }
 
 func readTypes(data []byte) (*vmlinux, error) {
@@ -235,7 +235,7 @@ func (v *vmlinux) tags(id uint32) (tags []string) {
 		r := v.raw.record(id)
 		switch r.kind {
 		case kindTypeTag:
-			tags = append(tags, strings.Clone(v.raw.text(r.name)))
+			tags = append(tags, v.raw.text(r.name))
 		case kindVolatile, kindConst, kindRestrict:
 		default:
 			return tags
