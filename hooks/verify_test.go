@@ -94,7 +94,7 @@ func TestHelperMemory(t *testing.T) {
 		{"stack that was never written", "*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\nr2 = *(u64 *)(r1 + 0)\nr1 = 5\nr2 = 8" + look, verifier.CodeArgType},
 		{"a size without an upper bound", "r2 = *(u64 *)(r1 + 32)\nr1 = r10\nr1 += -8" + fill, verifier.CodeArgSize},
 		{"a read-only slice", "r2 = *(u64 *)(r1 + 8)\nr1 = *(u64 *)(r1 + 0)\nr2 -= r1" + fill, verifier.CodeReadOnly},
-		{"the end of a slice", "r1 = *(u64 *)(r1 + 8)\nr2 = 1" + look, verifier.CodePacketAccess},
+		{"the end of a slice", "r1 = *(u64 *)(r1 + 8)\nr2 = 1" + look, verifier.CodeArgType},
 	} {
 		why := refused(t, strict, h.Type(), parse(t, c.text)...)
 		require.Equal(t, c.code, why.Code, c.name+": "+why.Error())

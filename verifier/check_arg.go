@@ -112,6 +112,9 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 	case helper.ArgDynptr:
 		ok = r.kind == ptrStack || r.kind == ptrDynptr
 	}
+	if !ok && r.isPacket() && r.has(rdonly) {
+		return v.argWritable(reg, at, true)
+	}
 	if !ok {
 		code := CodeArgType
 		if reg.has(orNull) {
