@@ -48,6 +48,11 @@ type Env struct {
 	// program.
 	Inline bool
 
+	// Leaf returns the address of assembly that does a helper on a map, 0 if there is none. It
+	// is asked about calls whose map the proof knows. A leaf is NOSPLIT|NOFRAME; see
+	// [emitter.leaf] for what it is given and what it may change.
+	Leaf func(fn asm.BuiltinFunc, m vm.Map) uintptr
+
 	// Proof is what the verifier knows of the program; what it does not prove is checked
 	// when the program runs. Nil: everything is.
 	Proof  *verifier.Proof

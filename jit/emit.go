@@ -272,6 +272,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.call(in)
 	case lower.Helper:
 		after := e.NewLabel()
+		e.leaf(in, after)
 		e.leave(e.addExit(exit{kind: exitHelper, slot: in.Slot, done: e.pending, index: int32(in.Imm)}, after, noLabel))
 		e.Place(after)
 	case lower.Packet:

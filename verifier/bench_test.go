@@ -65,7 +65,7 @@ func counting(n int) string {
 // BenchmarkLarge shows how time and memory grow with the length of a program, or with the turns of a
 // loop, beside Linux, if it is there to be asked.
 func BenchmarkLarge(b *testing.B) {
-	for _, n := range []int{1000, 10_000, 100_000, 900_000} {
+	for _, n := range []int{1000, 10_000, 100_000, 600_000} {
 		b.Run(fmt.Sprintf("branchy/%d", n), func(b *testing.B) { besideLinux(b, program(b, branchy(n))) })
 	}
 	for _, n := range []int{1000, 10_000, 300_000} {

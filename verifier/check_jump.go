@@ -295,7 +295,7 @@ func (v *verifier) equalPointers(s *state, in *insn) {
 		return
 	}
 	if b.has(orNull) {
-		a, b = b, a
+		a = b
 	}
 	v.notNull(a)
 }

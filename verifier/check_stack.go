@@ -75,9 +75,7 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	if !v.leaks && s.spilled() && s.reg.isPointer() && a.size != 8 {
 		return v.failReg(a.r, CodeStackSpill, errnoEACCES, "store over a part of a spilled pointer")
 	}
-	if !v.leaks && s.needsBarrier(value, a.size) {
-		v.insns[v.insnIdx].mark |= markBarrierAfter
-	}
+	v.barrierAfter(s, value != nil && value.isPointer(), a.size)
 	if err := v.destroyDynptr(f, r.frame, off, a.size); err != nil {
 		return err
 	}
@@ -115,19 +113,20 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	return nil
 }
 
-// needsBarrier reports whether Linux keeps later loads from overtaking a store of size bytes to a
-// slot: it stores a pointer, or over what is neither a number nor zero. As in Linux, the bytes
-// that are looked at are the last ones of the slot, wherever the store goes.
-func (s *slot) needsBarrier(value *reg, size int) bool {
-	if value != nil && value.isPointer() {
-		return true
+// barrierAfter notes that Linux keeps later loads from overtaking a store of size bytes to a slot: it
+// stores a pointer, or over what is neither a number nor zero. As in Linux, the bytes that are looked
+// at are the last ones of the slot, wherever the store goes.
+func (v *verifier) barrierAfter(s *slot, pointer bool, size int) {
+	if v.leaks {
+		return
 	}
+	needed := pointer
 	for _, b := range s.bytes[8-size:] {
-		if b != byteMisc && b != byteZero {
-			return true
-		}
+		needed = needed || b != byteMisc && b != byteZero
 	}
-	return false
+	if needed {
+		v.insns[v.insnIdx].mark |= markBarrierAfter
+	}
 }
 
 // maxOf returns the largest number of size bytes.
@@ -395,6 +394,7 @@ func (v *verifier) miscStack(frame int, lo, hi int) {
 	f.grow(lo)
 	for off := lo; off < hi; off++ {
 		s := f.slotAt(off)
+		v.barrierAfter(s, false, 1)
 		s.loseReg()
 		s.bytes[byteIndex(off)] = byteMisc
 	}

@@ -71,7 +71,7 @@ func (v *verifier) trackBack(start *state, insn int) (changed bool, err error) {
 		if last < 0 {
 			return v.trackEntry(s, changed)
 		}
-		done, at, err := v.trackState(s, last, subseq, skip)
+		done, err := v.trackState(s, last, subseq, skip)
 		switch {
 		case err == errGiveUp:
 			v.markAllPrecise(start)
@@ -79,7 +79,6 @@ func (v *verifier) trackBack(start *state, insn int) (changed bool, err error) {
 		case err != nil || done:
 			return changed, err
 		}
-		subseq, skip = at, false
 		if s = s.parent; s == nil {
 			break
 		}
@@ -89,7 +88,7 @@ func (v *verifier) trackBack(start *state, insn int) (changed bool, err error) {
 		if w.empty() {
 			return changed, nil
 		}
-		subseq, last, first = first, int(s.last), int(s.first)
+		subseq, last, first, skip = first, int(s.last), int(s.first), false
 	}
 	v.markAllPrecise(start)
 	return true, nil
@@ -113,9 +112,9 @@ func (v *verifier) trackEntry(s *state, changed bool) (bool, error) {
 	return changed, nil
 }
 
-// trackState follows one state's instructions backwards from last. It reports whether nothing
-// is wanted any more.
-func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, at int, err error) {
+// trackState follows one state's instructions backwards from last, which it may skip. It reports whether
+// nothing is wanted any more.
+func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, err error) {
 	n := len(s.history)
 	for i := last; ; {
 		if !skip {
@@ -124,16 +123,16 @@ func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool,
 				h = &s.history[n-1]
 			}
 			if err := v.backtrack(i, subseq, h); err != nil {
-				return false, i, err
+				return false, err
 			}
 		}
 		skip = false
 		if v.want.empty() {
-			return true, i, nil
+			return true, nil
 		}
 		subseq = i
 		if i == int(s.first) && (n == 0 || n == 1 && int(s.history[0].insn) == i) {
-			return false, i, nil
+			return false, nil
 		}
 		if n > 0 && int(s.history[n-1].insn) == i {
 			i = int(s.history[n-1].prev)
@@ -142,7 +141,7 @@ func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool,
 			i--
 		}
 		if i < 0 {
-			return false, i, v.internal("the way back leaves the program")
+			return false, v.internal("the way back leaves the program")
 		}
 	}
 }

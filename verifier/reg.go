@@ -106,8 +106,6 @@ func pointer(k kind, f flag) reg { return reg{kind: k, flags: f, Scalar: zeroOff
 // isPointer reports whether r holds a pointer of any kind.
 func (r *reg) isPointer() bool { return r.kind > scalar }
 
-func (r *reg) is(k kind) bool { return r.kind == k }
-
 func (r *reg) has(f flag) bool { return r.flags&f != 0 }
 
 // isNull reports whether r is the number 0.
@@ -169,7 +167,6 @@ type slot struct {
 var (
 	allInvalid [8]slotKind
 	allSpill   = [8]slotKind{byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill}
-	allMisc    = [8]slotKind{byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc}
 )
 
 // spilled reports whether s holds a register, whole or the low bytes of it.

@@ -1,7 +1,5 @@
 package verifier
 
-import "github.com/sandbpf/sandbpf/internal/prog"
-
 // frame is a call of a function.
 type frame struct {
 	regs  [11]reg
@@ -15,8 +13,7 @@ type frame struct {
 	callbackDepth uint32
 	refs          int          // references of the state when it was entered
 	callback      callbackKind // the frame is a callback's
-	inException   bool
-	returns       Range // of a callback
+	returns       Range        // of a callback
 }
 
 type callbackKind uint8
@@ -196,6 +193,3 @@ func (s *state) eachReg(f func(r *reg)) {
 		}
 	}
 }
-
-// maxSlots is how many slots a frame has at most.
-const maxSlots = prog.StackSize / 8

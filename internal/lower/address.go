@@ -13,9 +13,10 @@ func (o *optimiser) memory(n *node) {
 		return
 	}
 	n.a, n.index, n.Scale = inner.a, inner.b, 1
-	o.displace(n)
-	n.a, n.index = n.index, n.a
-	o.displace(n)
+	for range 2 { // of what is added, each
+		o.displace(n)
+		n.a, n.index = n.index, n.a
+	}
 	o.scale(n)
 }
 

@@ -48,7 +48,7 @@ func TestOptimise(t *testing.T) {
 		{"sum", "r3 = r1; r3 += 4; r3 += 8; r0 = r3; exit", "r0 = r1 + 12; exit"},
 		{"displacement", "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit", "r0 = u32[r1+12]?; exit"},
 		{"index", "r3 = r2; r3 <<= 3; r4 = r1; r4 += r3; r0 = *(u64 *)(r4 + 8); exit", "r0 = u64[r1+r2*8+8]?; exit"},
-		{"index on the stack", "r4 = r10; r4 += -64; r4 += r2; r0 = *(u8 *)(r4 + 1); exit", "r0 = u8[r2+r10*1-63]?; exit"},
+		{"index on the stack", "r4 = r10; r4 += -64; r4 += r2; r0 = *(u8 *)(r4 + 1); exit", "r0 = u8[r10+r2*1-63]?; exit"},
 		{"zero-extension by shifts", "r0 = r1; r0 <<= 32; r0 >>= 32; exit", "w0 = r1; exit"},
 		{"zero-extension of a narrow value", "r3 = *(u32 *)(r1 + 0); w0 = w3; exit", "r0 = u32[r1]?; exit"},
 		{"sign-extension by shifts", "r0 = r1; r0 <<= 48; r0 s>>= 48; exit", "r0 = sext16 r1; exit"},

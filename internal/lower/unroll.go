@@ -43,7 +43,7 @@ type unroller struct {
 
 // smallLoops returns the loops that are worth it.
 func (p *Program) smallLoops() (found []loop) {
-	last := p.lastJumps()
+	first, last := p.backJumps()
 	entry := make(map[int32]bool, len(p.Funcs))
 	for _, f := range p.Funcs {
 		entry[f.Block] = true
@@ -53,30 +53,42 @@ func (p *Program) smallLoops() (found []loop) {
 			continue
 		}
 		l := loop{head: h, end: last[h] + 1}
-		if n := p.repeatable(l); n > 0 {
-			l.copies = maxCopies
-			if 2*n > maxUnrolled {
-				l.copies = 2
-			}
-			found = append(found, l)
-			h = l.end - 1
+		n := p.repeatable(l)
+		if n == 0 { // perhaps an outer loop has the same head
+			l.end = first[h] + 1
+			n = p.repeatable(l)
 		}
+		if n == 0 {
+			continue
+		}
+		l.copies = maxCopies
+		if 2*n > maxUnrolled {
+			l.copies = 2
+		}
+		found = append(found, l)
+		h = l.end - 1
 	}
 	return found
 }
 
-// lastJumps returns for each block the last block that jumps to it, -1 if none does.
-func (p *Program) lastJumps() []int32 {
-	last := make([]int32, len(p.Blocks))
+// backJumps returns for each block the first and the last block that jumps back to it, -1
+// if none does.
+func (p *Program) backJumps() (first, last []int32) {
+	first, last = make([]int32, len(p.Blocks)), make([]int32, len(p.Blocks))
 	for i := range last {
-		last[i] = -1
+		first[i], last[i] = -1, -1
 	}
 	for i := range p.Blocks {
-		if in := p.Blocks[i].Last(); in != nil && in.jumps() && !p.Blocks[i].Dead {
-			last[in.Target] = max(last[in.Target], int32(i))
+		in := p.Blocks[i].Last()
+		if in == nil || !in.jumps() || p.Blocks[i].Dead || in.Target > int32(i) {
+			continue
 		}
+		if first[in.Target] < 0 {
+			first[in.Target] = int32(i)
+		}
+		last[in.Target] = int32(i)
 	}
-	return last
+	return first, last
 }
 
 // repeatable returns how many instructions a loop has, 0 if it cannot be unrolled.
