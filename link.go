@@ -19,12 +19,7 @@ const maxMaps = 64
 // is checked against the opcode table and the structure by [prog.Program.Check].
 // The error is a [*prog.Error].
 func link(spec *ProgramSpec, named map[string]*maps.Map) (*prog.Program, error) {
-	p, err := linkUnchecked(spec, func(name string) mapRef {
-		if m := named[name]; m != nil {
-			return m
-		}
-		return nil
-	})
+	p, err := linkUnchecked(spec, byNameIn(named))
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +27,16 @@ func link(spec *ProgramSpec, named map[string]*maps.Map) (*prog.Program, error) 
 		return nil, err
 	}
 	return p, nil
+}
+
+// byNameIn returns what finds a map in named.
+func byNameIn(named map[string]*maps.Map) func(name string) mapRef {
+	return func(name string) mapRef {
+		if m := named[name]; m != nil {
+			return m
+		}
+		return nil
+	}
 }
 
 // linkUnchecked is link but for the structure, which the verifier checks by itself. It

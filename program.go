@@ -105,7 +105,7 @@ func (p *Program) compile(linked *prog.Program, hook *hooks.Type) error {
 func (p *Program) translate(linked *prog.Program, list []vm.Map, hook *hooks.Type) error {
 	externs, numCPU := make([]uint64, len(linked.Externs)), p.vm.machine.NumCPU
 	if p.vm.engine == JIT {
-		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU})
+		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU, Inline: true})
 		switch {
 		case err == nil:
 			p.code, p.engine = code, JIT

@@ -20,12 +20,7 @@ func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*veri
 	if err != nil && !ofLinux(spec.Type) {
 		return nil, err
 	}
-	linked, err := linkUnchecked(spec, func(name string) mapRef {
-		if m := named[name]; m != nil {
-			return m
-		}
-		return nil
-	})
+	linked, err := linkUnchecked(spec, byNameIn(named))
 	if err != nil {
 		return nil, err
 	}

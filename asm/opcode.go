@@ -25,7 +25,14 @@ const (
 )
 
 // String returns the register as "r0" to "r10".
-func (r Register) String() string { return fmt.Sprintf("r%d", uint8(r)) }
+func (r Register) String() string {
+	if int(r) < len(registerNames) {
+		return registerNames[r]
+	}
+	return fmt.Sprintf("r%d", uint8(r))
+}
+
+var registerNames = [NumRegisters]string{"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10"}
 
 // Opcode is the first byte of an instruction (RFC 9669, section 3).
 type Opcode uint8

@@ -44,6 +44,15 @@ type Env struct {
 	Helper  func(fn asm.BuiltinFunc) vm.Helper // nil: there is no such helper
 	NumCPU  int                                // virtual CPUs that will run it; 0: 1
 
+	// Inline says that the helpers are those of Linux, some of which are compiled into the
+	// program.
+	Inline bool
+
+	// Leaf returns the address of assembly that does a helper on a map, 0 if there is none. It
+	// is asked about calls whose map the proof knows. A leaf is NOSPLIT|NOFRAME; see
+	// [emitter.leaf] for what it is given and what it may change.
+	Leaf func(fn asm.BuiltinFunc, m vm.Map) uintptr
+
 	// Proof is what the verifier knows of the program; what it does not prove is checked
 	// when the program runs. Nil: everything is.
 	Proof  *verifier.Proof
@@ -55,6 +64,29 @@ func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
 		return nil
 	}
 	return e.Helper(fn)
+}
+
+// lower returns what the passes need to know of the environment of p.
+func (e *Env) lower(p *prog.Program) lower.Env {
+	l := lower.Env{
+		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, e.Maps, e.Externs) },
+		HasHelper: func(fn asm.BuiltinFunc) bool { return e.helper(fn) != nil },
+		Proof:     e.Proof, Layout: e.Layout,
+	}
+	if e.Inline {
+		l.Cells = e.cells
+	}
+	return l
+}
+
+// cells returns the array that the map at an address is, if it is one.
+func (e *Env) cells(addr uint64) (mem.Cells, bool) {
+	for _, m := range e.Maps {
+		if a, ok := m.(vm.ArrayMap); ok && m.Addr() == addr {
+			return a.Cells()
+		}
+	}
+	return mem.Cells{}, false
 }
 
 // Code is a compiled program. It can run on several virtual CPUs at once.
@@ -103,11 +135,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err := Available(); err != nil {
 		return nil, err
 	}
-	low, err := lower.Build(p, lower.Env{
-		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, env.Maps, env.Externs) },
-		HasHelper: func(fn asm.BuiltinFunc) bool { return env.helper(fn) != nil },
-		Proof:     env.Proof, Layout: env.Layout,
-	})
+	low, err := lower.Build(p, env.lower(p))
 	if err != nil {
 		return nil, err
 	}

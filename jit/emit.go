@@ -250,6 +250,13 @@ func (e *emitter) instruction(in *lower.Ins) {
 	case lower.Nop:
 	case lower.Load, lower.Store, lower.LoadCtx:
 		e.access(in)
+	case lower.Lookup:
+		e.lookup(in)
+	case lower.CPUID:
+		e.Load(8, false, scratch2, onStackCPU)
+		e.Load(8, false, reg(in.Dst), amd64.At(scratch2, cpuID))
+	case lower.Random:
+		e.random(reg(in.Dst))
 	case lower.Atomic, lower.LoadAcquire, lower.StoreRelease:
 		e.atomic(in)
 	case lower.Jump:
@@ -265,6 +272,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.call(in)
 	case lower.Helper:
 		after := e.NewLabel()
+		e.leaf(in, after)
 		e.leave(e.addExit(exit{kind: exitHelper, slot: in.Slot, done: e.pending, index: int32(in.Imm)}, after, noLabel))
 		e.Place(after)
 	case lower.Packet:

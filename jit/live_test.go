@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,31 +25,50 @@ var endless = map[string]string{
 	"calls":     "r6 = 0\nl:\ncall f\nr6 += 1\nif r6 != 0 goto l\nexit\nf:\nr0 = 1\nexit",
 }
 
-// TestGarbageCollection runs the collector, which stops all goroutines, while native
-// code runs that does not end.
+// collect returns the time of the fastest of ten collections, which stop all goroutines.
+func collect() time.Duration {
+	fastest := time.Hour
+	for range 10 {
+		began := time.Now()
+		runtime.GC()
+		fastest = min(fastest, time.Since(began))
+	}
+	return fastest
+}
+
+// besideGo is what a collection takes while a loop in Go runs: on a machine that others
+// use, the OS alone may take its time.
+func besideGo() time.Duration {
+	var stop atomic.Bool
+	defer stop.Store(true)
+	go func() {
+		for !stop.Load() {
+		}
+	}()
+	time.Sleep(5 * time.Millisecond)
+	return collect()
+}
+
+// TestGarbageCollection runs the collector while native code runs that does not end.
 func TestGarbageCollection(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	for name, text := range endless {
 		t.Run(name, func(t *testing.T) {
 			code := compile(t, enginetest.Parse(t, text), Env{})
 			r := enginetest.NewRig(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			r.CPU.Context, r.CPU.Limit = ctx, 1<<62
+			beside := besideGo()
 			ended := make(chan error)
 			go func() {
 				_, _, err := r.Run(code, make([]byte, 64))
 				ended <- err
 			}()
 			time.Sleep(5 * time.Millisecond)
-			fastest := time.Hour
-			for range 10 {
-				began := time.Now()
-				runtime.GC()
-				fastest = min(fastest, time.Since(began))
-			}
-			require.Less(t, fastest, 20*time.Millisecond, "of ten collections, for machines that others use")
+			native := collect()
 			cancel()
-			require.ErrorIs(t, <-ended, context.Canceled)
+			require.ErrorIs(t, <-ended, context.Canceled) // before the code is freed
+			require.Less(t, native, 20*time.Millisecond+3*beside)
+			t.Logf("a collection takes %v beside native code, %v beside a loop in Go", native, beside)
 		})
 	}
 }

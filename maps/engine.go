@@ -1,6 +1,10 @@
 package maps
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/sandbpf/sandbpf/internal/mem"
+)
 
 // What engines ask of maps beside what helpers do.
 
@@ -20,4 +24,13 @@ func (m *Map) Target(index uint32) any {
 		return p
 	}
 	return nil
+}
+
+// Cells returns where the values of an Array or PerCPUArray lie, for engines that find
+// them without a call. It reports false for maps of other types.
+func (m *Map) Cells() (mem.Cells, bool) {
+	if m.typ != Array && m.typ != PerCPUArray {
+		return mem.Cells{}, false
+	}
+	return mem.Cells{Base: m.hdr.Base, Stride: uint64(m.hdr.Stride), CPUStride: m.hdr.CPUStride, Len: m.maxEntries}, true
 }

@@ -54,10 +54,12 @@ import (
 //
 // # Spare elements
 //
-// Free elements are on a stack. Native code keeps one more for each virtual CPU,
-// in a cell of its own: it puts the element that an update has replaced there, and
-// takes it for the next one, with plain loads and stores, since the CPU is leased
-// to one run at a time. Linux does the same.
+// Free elements are on a stack. Native code keeps one more for each virtual CPU, in a
+// cell of its own. An update exchanges the spare element for the one that it is about to
+// replace, with one atomic operation that CPUs do not contend for. So an element may be
+// in a cell while it is in its chain still; who takes it there waits for its Seq to be
+// odd. That happens only if a CPU is two at once, as in a map that two machines share.
+// Linux keeps an element for each CPU too.
 
 // HashControl is what a hash keeps off-heap beside buckets and elements.
 type HashControl struct {

@@ -94,12 +94,7 @@ func (v *verifier) scalarALU(in *insn, dst, src *reg) error {
 	info := in.info
 	v.linkDelta(in, dst, src)
 	keep, off, id := dst.link, dst.off, dst.id
-	if dst.precise && info.Source == asm.RegSource {
-		// What dst needs to be known for, src does as well.
-		if err := v.markPrecise(in.Src); err != nil {
-			return err
-		}
-	}
+	dst.precise = dst.precise && src.precise
 	if zero, ones, ok := domain.Linux.Forks(info.ALU, &dst.Scalar, &src.Scalar); ok {
 		s, err := v.push(v.insnIdx, v.insnIdx, errnoENOMEM)
 		if err != nil {
@@ -110,7 +105,7 @@ func (v *verifier) scalarALU(in *insn, dst, src *reg) error {
 		r.unlink()
 		dst.Scalar = ones
 	}
-	dst.Scalar = domain.Linux.ALU(info.ALU, info.Wide, dst.Scalar, src.Scalar)
+	domain.Linux.ALUTo(info.ALU, info.Wide, &dst.Scalar, &src.Scalar)
 	dst.id, dst.off, dst.link = id, off, keep
 	return nil
 }
@@ -176,7 +171,7 @@ func (v *verifier) move(in *insn, dst, src *reg) error {
 			dst.unlink()
 		}
 	}
-	dst.Scalar = domain.Linux.ALU(asm.Mov, false, dst.Scalar, dst.Scalar)
+	domain.Linux.ALUTo(asm.Mov, false, &dst.Scalar, &dst.Scalar)
 	return nil
 }
 

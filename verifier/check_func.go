@@ -369,7 +369,6 @@ func (v *verifier) pushAsync(meta *callMeta, sleeps bool) error {
 	s.branches, s.sleeps = 1, sleeps
 	f := v.enterFrame(fn, -1, 0)
 	s.frames = append(s.frames, f)
-	v.asyncs++
 	f.callback, f.async, f.returns = asyncCallback, v.cur.cur().async+1, Range{0, 0}
 	s.first, s.last = int32(v.funcs[fn].start), -1
 	v.funcs[fn].async = true

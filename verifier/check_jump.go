@@ -225,12 +225,13 @@ func (v *verifier) refineBoth(in *insn, other *state, dst, src *reg, byReg bool)
 		src2 = &f.regs[in.Src]
 	}
 	if dst.kind == scalar && src.kind == scalar {
-		imm := v.immReg
-		if !byReg {
-			src2 = &imm
+		if byReg {
+			domain.Linux.Refine(op, wide, true, &dst2.Scalar, &src2.Scalar)
+			domain.Linux.Refine(op, wide, false, &dst.Scalar, &src.Scalar)
+		} else {
+			domain.Linux.RefineImm(op, wide, true, &dst2.Scalar, uint64(in.Imm))
+			domain.Linux.RefineImm(op, wide, false, &dst.Scalar, uint64(in.Imm))
 		}
-		domain.Linux.Refine(op, wide, true, &dst2.Scalar, &src2.Scalar)
-		domain.Linux.Refine(op, wide, false, &dst.Scalar, &src.Scalar)
 	}
 	if byReg {
 		v.syncLinks(v.cur, src)
@@ -238,6 +239,9 @@ func (v *verifier) refineBoth(in *insn, other *state, dst, src *reg, byReg bool)
 	}
 	v.syncLinks(v.cur, dst)
 	v.syncLinks(other, dst2)
+	for _, s := range [2]*state{v.cur, other} {
+		v.imprecise(s, in, byReg)
+	}
 	if !wide {
 		return
 	}
@@ -256,6 +260,34 @@ func (v *verifier) refineBoth(in *insn, other *state, dst, src *reg, byReg bool)
 	}
 }
 
+// imprecise notes that whoever needs an operand of a jump exactly needs those that it was compared
+// with, or is linked to, as well.
+func (v *verifier) imprecise(s *state, in *insn, byReg bool) {
+	if byReg {
+		s.cur().regs[in.Dst].precise, s.cur().regs[in.Src].precise = false, false
+	}
+	if len(v.linked) < 2 {
+		return
+	}
+	for _, l := range v.linked {
+		if r := s.linked(l); r != nil {
+			r.precise = false
+		}
+	}
+}
+
+// linked returns a register or slot, nil if it is not there any more.
+func (s *state) linked(l linkedReg) *reg {
+	f := s.frames[l.frame]
+	switch {
+	case !l.slot:
+		return &f.regs[l.index%11]
+	case int(l.index) < len(f.slots) && f.slots[l.index].spilled():
+		return &f.slots[l.index].reg
+	}
+	return nil
+}
+
 // equalPointers is applied where two pointers are equal: if one of them is not null, neither is the
 // other.
 func (v *verifier) equalPointers(s *state, in *insn) {
@@ -264,7 +296,7 @@ func (v *verifier) equalPointers(s *state, in *insn) {
 		return
 	}
 	if b.has(orNull) {
-		a, b = b, a
+		a = b
 	}
 	v.notNull(a)
 }
@@ -425,15 +457,8 @@ func (v *verifier) syncLinks(s *state, r *reg) {
 		return
 	}
 	for _, l := range v.linked {
-		f := s.frames[l.frame]
-		x := &f.regs[l.index%11]
-		if l.slot {
-			if int(l.index) >= len(f.slots) || !f.slots[l.index].spilled() {
-				continue
-			}
-			x = &f.slots[l.index].reg
-		}
-		if x == r || x.kind != scalar || x.id != r.id {
+		x := s.linked(l)
+		if x == nil || x == r || x.kind != scalar || x.id != r.id {
 			continue
 		}
 		syncLink(x, r)
@@ -486,7 +511,7 @@ func (v *verifier) checkMayGoto(in *insn) (int, error) {
 // (find_prev_entry).
 func (v *verifier) previousAt(s *state, slot int) *state {
 	for e := *v.bucket(slot); e != nil; e = e.next {
-		if int(e.state.insn) == slot && e.state.branches > 0 && e.state.dfsDepth < s.dfsDepth && sameCallsites(e.state, s) {
+		if int(e.insn) == slot && e.state.branches > 0 && e.state.dfsDepth < s.dfsDepth && sameCallsites(e.state, s) {
 			return e.state
 		}
 	}
@@ -511,7 +536,7 @@ func (v *verifier) widen(prev, s *state) {
 }
 
 func (v *verifier) widenReg(old, cur *reg) {
-	if old.kind != scalar || cur.kind != scalar || old.precise || cur.precise || v.regExact(old, cur) {
+	if old.kind != scalar || cur.kind != scalar || old.precise || v.regExact(old, cur) {
 		return
 	}
 	*cur = unknownReg()

@@ -88,6 +88,7 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	if !v.leaks && s.spilled() && s.reg.isPointer() && a.size != 8 {
 		return v.failReg(a.r, CodeStackSpill, errnoEACCES, "store over a part of a spilled pointer")
 	}
+	v.barrierAfter(s, value != nil && value.isPointer(), a.size)
 	if err := v.destroyDynptr(f, r.frame, off, a.size); err != nil {
 		return err
 	}
@@ -125,6 +126,22 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	return nil
 }
 
+// barrierAfter notes that Linux keeps later loads from overtaking a store of size bytes to a slot: it
+// stores a pointer, or over what is neither a number nor zero. As in Linux, the bytes that are looked
+// at are the last ones of the slot, wherever the store goes.
+func (v *verifier) barrierAfter(s *slot, pointer bool, size int) {
+	if v.leaks {
+		return
+	}
+	needed := pointer
+	for _, b := range s.bytes[8-size:] {
+		needed = needed || b != byteMisc && b != byteZero
+	}
+	if needed {
+		v.insns[v.insnIdx].mark |= markBarrierAfter
+	}
+}
+
 // maxOf returns the largest number of size bytes.
 func maxOf(size int) uint64 { return ^uint64(0) >> (64 - 8*size) }
 
@@ -138,12 +155,11 @@ func (v *verifier) shareIfFits(r *reg, size int) {
 // spill stores the low n bytes of a register in a slot (save_register_state).
 func (v *verifier) spill(s *slot, r *reg, n int) {
 	s.reg = *r
-	s.reg.precise = false
 	for i := range s.bytes {
 		switch {
 		case i < n:
 			s.bytes[i] = byteSpill
-		case s.bytes[i] == byteZero || s.bytes[i] == byteInvalid && v.leaks:
+		case s.bytes[i] == byteZero || s.bytes[i] == byteInvalid:
 		default:
 			s.bytes[i] = byteMisc
 		}
@@ -310,7 +326,9 @@ func (v *verifier) bytesOf(a *access, s *slot, off int) (value reg, spilled bool
 	}
 	switch {
 	case spills == a.size && s.reg.isNull():
-		return constReg(0), true, nil
+		value = constReg(0)
+		value.precise = s.reg.precise
+		return value, true, nil
 	case zeros == a.size:
 		return constReg(0), false, nil
 	}
@@ -389,6 +407,7 @@ func (v *verifier) miscStack(frame int, lo, hi int) {
 	f.grow(lo)
 	for off := lo; off < hi; off++ {
 		s := f.slotAt(off)
+		v.barrierAfter(s, false, 1)
 		s.loseReg()
 		s.bytes[byteIndex(off)] = byteMisc
 	}

@@ -83,6 +83,7 @@ func (v *verifier) newIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 	}
 	ref := v.acquire(refPointer)
 	for i, s := range list {
+		v.barrierAfter(s, false, len(s.bytes))
 		for j := range s.bytes {
 			s.bytes[j] = byteIter
 		}

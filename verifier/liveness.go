@@ -167,7 +167,7 @@ func (v *verifier) followFrame(f *subprog) {
 	}
 	entry[10] = 0
 	f.escapes = false
-	for changed := true; changed && !f.escapes; {
+	for changed := true; changed; {
 		changed = false
 		for slot := f.start; slot < f.end; slot++ {
 			if v.insns[slot].mark&markSecond != 0 || v.places[slot][10] == placeUnset {
@@ -184,8 +184,26 @@ func (v *verifier) followFrame(f *subprog) {
 		}
 	}
 	if f.escapes {
-		for slot := f.start; slot < f.end; slot++ {
-			v.effects[slot] = stackEffect{read: allSlots}
+		v.readEscaped(f)
+	}
+}
+
+// readEscaped is for functions that store addresses of their frame: whatever is loaded through a pointer
+// that may have come from memory, or by a function that is called, may lie anywhere in the frame.
+func (v *verifier) readEscaped(f *subprog) {
+	for slot := f.start; slot < f.end; slot++ {
+		in, at := &v.insns[slot], &v.places[slot]
+		unknown := false
+		switch in.kind {
+		case asm.KindLoad, asm.KindLoadAcquire:
+			unknown = !at[in.Src%11].inFrame()
+		case asm.KindAtomic:
+			unknown = !at[in.Dst%11].inFrame()
+		case asm.KindCallLocal, asm.KindCallHelper, asm.KindCallKfunc:
+			unknown = true
+		}
+		if unknown {
+			v.effects[slot].read = allSlots
 		}
 	}
 }
@@ -220,6 +238,7 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 	case asm.KindAtomic:
 		f.escapes = f.escapes || at[in.Src%11].inFrame()
 		effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)
+		v.overwritten(in, at)
 	case asm.KindCallLocal:
 		for r := 1; r <= 5; r++ {
 			if at[r].inFrame() {
@@ -236,11 +255,16 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 		}
 		clobber(at)
 	default:
-		_, def := v.registers(in)
-		for r := range at[:10] {
-			if def>>r&1 != 0 {
-				at[r] = placeNone
-			}
+		v.overwritten(in, at)
+	}
+}
+
+// overwritten forgets what the registers that an instruction writes pointed to.
+func (v *verifier) overwritten(in *insn, at *places) {
+	_, def := v.registers(in)
+	for r := range at[:10] {
+		if def>>r&1 != 0 {
+			at[r] = placeNone
 		}
 	}
 }

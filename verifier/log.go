@@ -61,7 +61,7 @@ func (l *logger) before(slot int) {
 		l.line = line.Number
 	}
 	in := &v.insns[slot]
-	l.printf("%d: (%02x) %s\n", slot, uint8(in.Op), in.Instruction)
+	l.printf("%d: (%02x) %s\n", slot, uint8(in.Op), in.Text(asm.Kernel))
 }
 
 // remember notes where the log stood for ways that are put off since.

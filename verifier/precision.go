@@ -15,11 +15,16 @@ var errGiveUp = errors.New("precision cannot be tracked")
 
 // markPrecise marks a register of the current frame.
 func (v *verifier) markPrecise(r asm.Register) error {
+	x := &v.cur.cur().regs[r]
+	if x.precise || x.kind != scalar {
+		return nil
+	}
 	w := &v.want
 	w.reset()
 	w.frame = v.cur.top()
 	w.addReg(uint8(r))
 	_, err := v.trackBack(v.cur, v.insnIdx)
+	x.precise = true
 	return err
 }
 
@@ -33,19 +38,21 @@ func (v *verifier) markSlotPrecise(frame, slot int) error {
 	return err
 }
 
-// propagatePrecision marks on the way to s what is marked in old, which s was found equal to.
+// propagatePrecision marks on the way to s what is marked in old, which s was found equal to, and not on
+// that way already.
 func (v *verifier) propagatePrecision(old, s *state) (changed bool, err error) {
 	w := &v.want
 	w.reset()
 	w.frame = old.top()
 	for i, f := range old.frames {
+		now := s.frames[i]
 		for r := range f.regs[:10] {
-			if f.regs[r].precise && f.regs[r].kind == scalar {
+			if f.regs[r].precise && f.regs[r].kind == scalar && !now.regs[r].precise {
 				w.regs[i] |= 1 << r
 			}
 		}
 		for n := range f.slots {
-			if f.slots[n].spilledScalar() && f.slots[n].reg.precise {
+			if f.slots[n].spilledScalar() && f.slots[n].reg.precise && !(n < len(now.slots) && now.slots[n].spilledWhole() && now.slots[n].reg.precise) {
 				w.slots[i] |= 1 << n
 			}
 		}
@@ -66,7 +73,7 @@ func (v *verifier) trackBack(start *state, insn int) (changed bool, err error) {
 		if last < 0 {
 			return v.trackEntry(s, changed)
 		}
-		done, at, err := v.trackState(s, last, subseq, skip)
+		done, err := v.trackState(s, last, subseq, skip)
 		switch {
 		case err == errGiveUp:
 			v.markAllPrecise(start)
@@ -74,7 +81,6 @@ func (v *verifier) trackBack(start *state, insn int) (changed bool, err error) {
 		case err != nil || done:
 			return changed, err
 		}
-		subseq, skip = at, false
 		if s = s.parent; s == nil {
 			break
 		}
@@ -84,7 +90,7 @@ func (v *verifier) trackBack(start *state, insn int) (changed bool, err error) {
 		if w.empty() {
 			return changed, nil
 		}
-		subseq, last, first = first, int(s.last), int(s.first)
+		subseq, last, first, skip = first, int(s.last), int(s.first), false
 	}
 	v.markAllPrecise(start)
 	return true, nil
@@ -108,27 +114,27 @@ func (v *verifier) trackEntry(s *state, changed bool) (bool, error) {
 	return changed, nil
 }
 
-// trackState follows one state's instructions backwards from last. It reports whether nothing
-// is wanted any more.
-func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, at int, err error) {
-	n := len(s.history)
+// trackState follows one state's instructions backwards from last, which it may skip. It reports whether
+// nothing is wanted any more.
+func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, err error) {
+	n, w := len(s.history), &v.want
 	for i := last; ; {
-		if !skip {
-			var h *hist
-			if n > 0 && int(s.history[n-1].insn) == i {
-				h = &s.history[n-1]
-			}
+		var h *hist
+		if n > 0 && int(s.history[n-1].insn) == i {
+			h = &s.history[n-1]
+		}
+		// Most instructions have nothing to do with what is wanted.
+		if !skip && (h != nil || v.insns[i].back&(w.regs[w.frame]|backAlways) != 0) {
 			if err := v.backtrack(i, subseq, h); err != nil {
-				return false, i, err
+				return false, err
+			}
+			if w.empty() {
+				return true, nil
 			}
 		}
-		skip = false
-		if v.want.empty() {
-			return true, i, nil
-		}
-		subseq = i
+		skip, subseq = false, i
 		if i == int(s.first) && (n == 0 || n == 1 && int(s.history[0].insn) == i) {
-			return false, i, nil
+			return false, nil
 		}
 		if n > 0 && int(s.history[n-1].insn) == i {
 			i = int(s.history[n-1].prev)
@@ -137,7 +143,7 @@ func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool,
 			i--
 		}
 		if i < 0 {
-			return false, i, v.internal("the way back leaves the program")
+			return false, v.internal("the way back leaves the program")
 		}
 	}
 }
@@ -196,6 +202,28 @@ func (v *verifier) backtrack(i, subseq int, h *hist) error {
 	}
 	w.syncLinks(h)
 	return nil
+}
+
+// backAlways is in insn.back of what is looked at on the way back whatever is wanted.
+const backAlways = 1 << 15
+
+// backOf returns the registers of which one must be wanted after an instruction for it to change what
+// is wanted before.
+func backOf(in *insn) uint16 {
+	switch in.kind {
+	case asm.KindInvalid, asm.KindGoto, asm.KindMayGoto, asm.KindNeg, asm.KindToLE, asm.KindToBE, asm.KindBSwap:
+		return 0
+	case asm.KindLoadAbs, asm.KindLoadInd:
+		return 1
+	case asm.KindJump:
+		if in.info.Source != asm.RegSource {
+			return 0
+		}
+		return bit(in.Dst) | bit(in.Src)
+	case asm.KindCallLocal, asm.KindCallHelper, asm.KindCallKfunc, asm.KindExit:
+		return backAlways
+	}
+	return bit(in.Dst)
 }
 
 // syncLinks makes all linked registers wanted if one is.

@@ -41,9 +41,6 @@ func kindName(r *reg) string {
 // describe returns what is known of a register in the notation of the kernel's log.
 func (v *verifier) describe(r *reg) string {
 	var b strings.Builder
-	if r.kind == scalar && r.precise {
-		b.WriteByte('P')
-	}
 	if r.kind == scalar && r.Tnum.IsConst() && r.link == 0 {
 		b.WriteString(number(int64(r.Tnum.Value)))
 		return b.String()

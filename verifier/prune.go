@@ -7,11 +7,14 @@ package verifier
 
 // explored is a kept state and how useful it was.
 type explored struct {
-	state *state
-	next  *explored
-	miss  int
-	hit   int
-	apart int8 // the register that was not alike when it was compared last, 0 for none or r0
+	state   *state // nil if it was given back
+	top     *frame // its current frame
+	next    *explored
+	insn    int32
+	miss    int32
+	hit     int32
+	evicted bool // it is in no list any more
+	apart   int8 // the register that was not alike when it was compared last, 0 for none or r0
 }
 
 // exactness says how alike two states must be.
@@ -51,7 +54,7 @@ func (v *verifier) visited(slot int) (bool, error) {
 	for at := head; *at != nil; {
 		e := *at
 		count++
-		if int(e.state.insn) != slot {
+		if int(e.insn) != slot {
 			at = &e.next
 			continue
 		}
@@ -69,7 +72,7 @@ func (v *verifier) visited(slot int) (bool, error) {
 		if add {
 			e.miss++
 		}
-		keep := 3
+		keep := int32(3)
 		if forced && e.state.branches > 0 {
 			keep = 64
 		}
@@ -141,7 +144,7 @@ func (v *verifier) joinHit(old *state, slot int, loop bool) error {
 func (v *verifier) keep(head **explored, slot int) {
 	v.stats.TotalStates++
 	v.kept++
-	v.stats.PeakStates = max(v.stats.PeakStates, v.kept)
+	v.stats.PeakStates = max(v.stats.PeakStates, v.kept+len(v.evicted)-v.freed)
 	v.prevJumps, v.prevProc = v.jumps, v.processed
 	cur := v.cur
 	cur.eachReg(func(r *reg) { r.precise = false })
@@ -153,7 +156,8 @@ func (v *verifier) keep(head **explored, slot int) {
 	v.enterLoop(n)
 	cur.parent, cur.first, cur.dfsDepth = n, int32(slot), n.dfsDepth+1
 	e := v.newExplored()
-	e.state, e.next = n, *head
+	e.state, e.top, e.insn, e.next = n, n.cur(), n.insn, *head
+	n.kept = e
 	*head = e
 }
 
@@ -170,23 +174,46 @@ func (v *verifier) newExplored() *explored {
 // evict forgets a kept state. Its memory is used again unless paths still lead to it.
 func (v *verifier) evict(e *explored) {
 	v.kept--
-	if e.state.branches == 0 && !e.state.inLoop() {
-		v.freeState(e.state)
+	e.evicted = true
+	if s := e.state; s.branches > 0 || s.incomplete() {
+		v.evicted = append(v.evicted, e)
+		return
+	}
+	v.freeState(e.state)
+	v.freeExplored = append(v.freeExplored, e)
+}
+
+// giveBack frees an evicted state when nothing leads to it any more.
+func (v *verifier) giveBack(s *state) {
+	if e := s.kept; e != nil && e.evicted && !s.incomplete() {
+		e.state, e.top = nil, nil
+		v.freed++
+		v.freeState(s)
+	}
+}
+
+// forgetStates gives all kept states back.
+func (v *verifier) forgetStates() {
+	for i, e := range v.heads {
+		for ; e != nil; e = e.next {
+			v.evicted = append(v.evicted, e)
+		}
+		v.heads[i] = nil
+	}
+	for _, e := range v.evicted {
+		if e.state != nil {
+			v.freeState(e.state)
+		}
 		v.freeExplored = append(v.freeExplored, e)
 	}
+	v.evicted = v.evicted[:0]
+	clear(v.visits)
+	v.kept, v.freed = 0, 0
 }
 
 // dropStates gives all states of a verification back.
 func (v *verifier) dropStates() {
-	for i, e := range v.heads {
-		for e != nil {
-			next := e.next
-			v.freeState(e.state)
-			v.freeExplored = append(v.freeExplored, e)
-			e = next
-		}
-		v.heads[i] = nil
-	}
+	v.forgetStates()
 	for _, p := range v.pending {
 		v.freeState(p.state)
 	}
@@ -197,13 +224,13 @@ func (v *verifier) dropStates() {
 	}
 	const most = 1 << 14 // a large program's states are not kept for small ones
 	if len(v.freeStates) > most {
-		v.freeStates, v.freeFrames, v.freeExplored = nil, nil, nil
+		v.freeStates, v.freeFrames, v.freeExplored, v.evicted = nil, nil, nil, nil
 	}
 	for _, s := range v.freeStates {
 		s.parent, s.equal = nil, nil
 	}
 	for _, e := range v.freeExplored {
-		e.state, e.next = nil, nil
+		e.state, e.top, e.next = nil, nil, nil
 	}
 }
 
@@ -217,7 +244,9 @@ func (v *verifier) finished(s *state) error {
 		if err := v.exitLoop(s); err != nil {
 			return err
 		}
-		s = s.parent
+		parent := s.parent
+		v.giveBack(s)
+		s = parent
 	}
 	return nil
 }
@@ -267,7 +296,7 @@ func maybeLooping(e *explored, cur *state) bool {
 	if len(old.frames) != len(cur.frames) {
 		return false
 	}
-	a, b := old.cur(), cur.cur()
+	a, b := e.top, cur.cur()
 	if !sameBits(&a.regs[e.apart], &b.regs[e.apart]) {
 		return false
 	}
@@ -298,7 +327,7 @@ func (v *verifier) same(e *explored, mode exactness) bool {
 		return false
 	}
 	live := v.insns[old.insn].live
-	a, b := old.cur(), cur.cur()
+	a, b := e.top, cur.cur()
 	if r := e.apart; live>>r&1 != 0 {
 		v.idMap.reset(v.ids)
 		if !v.regSafe(&a.regs[r], &b.regs[r], mode) {

@@ -68,10 +68,12 @@ const (
 // reg is the abstract value of a register or of a stack slot. It holds no Go pointers:
 // states are copied and compared a lot.
 type reg struct {
-	kind    kind
-	link    uint8 // scalar: how off is meant; 0: the number itself
-	flags   flag
-	precise bool  // scalar, in a stored state: some continuation needs it exactly
+	kind  kind
+	link  uint8 // scalar: how off is meant; 0: the number itself
+	flags flag
+	// precise says of a number in a kept state that some continuation needs it exactly; in the
+	// current state, that whatever it was made of since the last kept state is marked in there.
+	precise bool
 	frame   uint8 // ptrStack: the frame; slotDynptr: 1 if it is the lower slot; slotIter: its state
 	m       int16 // maps: index in verifier.maps
 	off     int32 // pointer: constant part of the offset; scalar: distance from the link's base
@@ -93,7 +95,7 @@ func unknownReg() reg { return anyScalar }
 
 var anyScalar = reg{kind: scalar, Scalar: domain.Unknown()}
 
-func constReg(v uint64) reg { return reg{kind: scalar, Scalar: domain.Const(v)} }
+func constReg(v uint64) reg { return reg{kind: scalar, precise: true, Scalar: domain.Const(v)} }
 
 // zeroOffset is the variable part of a pointer that has none.
 var zeroOffset = domain.Const(0)
@@ -103,8 +105,6 @@ func pointer(k kind, f flag) reg { return reg{kind: k, flags: f, Scalar: zeroOff
 
 // isPointer reports whether r holds a pointer of any kind.
 func (r *reg) isPointer() bool { return r.kind > scalar }
-
-func (r *reg) is(k kind) bool { return r.kind == k }
 
 func (r *reg) has(f flag) bool { return r.flags&f != 0 }
 
@@ -167,7 +167,6 @@ type slot struct {
 var (
 	allInvalid [8]slotKind
 	allSpill   = [8]slotKind{byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill}
-	allMisc    = [8]slotKind{byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc}
 )
 
 // spilled reports whether s holds a register, whole or the low bytes of it.

@@ -29,9 +29,6 @@ func (v *verifier) loopOf(s *state) (key sccKey, ok bool) {
 	return key, false
 }
 
-// inLoop reports whether s is kept within a loop.
-func (s *state) inLoop() bool { return s.visit != nil }
-
 // enterLoop notes that s is kept, maybe as the first one in a loop.
 func (v *verifier) enterLoop(s *state) {
 	if v.sccs == 0 {

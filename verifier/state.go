@@ -1,7 +1,5 @@
 package verifier
 
-import "github.com/sandbpf/sandbpf/internal/prog"
-
 // frame is a call of a function.
 type frame struct {
 	regs  [11]reg
@@ -15,8 +13,7 @@ type frame struct {
 	callbackDepth uint32
 	refs          int          // references of the state when it was entered
 	callback      callbackKind // the frame is a callback's
-	inException   bool
-	returns       Range // of a callback
+	returns       Range        // of a callback
 }
 
 type callbackKind uint8
@@ -85,9 +82,10 @@ type state struct {
 	first     int32 // instruction after the parent's, where the history starts
 	last      int32 // instruction executed last
 	history   []hist
-	mayGotos  uint32 // may_goto that were not taken
-	callbacks uint32 // depth to which callbacks have been entered again
-	equal     *state // of a backedge of a loop: the state that it was found equal to
+	mayGotos  uint32    // may_goto that were not taken
+	callbacks uint32    // depth to which callbacks have been entered again
+	kept      *explored // where it is kept, nil if it is not
+	equal     *state    // of a backedge of a loop: the state that it was found equal to
 }
 
 func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
@@ -112,7 +110,7 @@ func (v *verifier) freeState(s *state) {
 		v.freeFrame(f)
 	}
 	s.frames = s.frames[:0]
-	s.parent, s.equal, s.visit = nil, nil, nil
+	s.parent, s.equal, s.visit, s.kept = nil, nil, nil, nil
 	v.freeStates = append(v.freeStates, s)
 }
 
@@ -196,6 +194,3 @@ func (s *state) eachReg(f func(r *reg)) {
 		}
 	}
 }
-
-// maxSlots is how many slots a frame has at most.
-const maxSlots = prog.StackSize / 8

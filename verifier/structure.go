@@ -28,22 +28,25 @@ type insn struct {
 
 	target int32  // of a jump or call, the slot it goes to
 	scc    int32  // the loop it is in, 0 if none
+	back   uint16 // see backOf
 	live   uint16 // registers that are read before they are written, from here on
 	slots  uint64 // stack slots of the frame, likewise
 }
 
-// mark is what is known of an instruction before the walk.
+// mark is what is known of an instruction, most of it before the walk.
 type mark uint16
 
 const (
-	markSecond    mark = 1 << iota // second half of ld_imm64
-	markPrune                      // states are compared and kept here
-	markJump                       // history must say how it was reached
-	markForce                      // a state is kept here always
-	markCallback                   // it makes a helper run a callback at once
-	markIterNext                   // it asks an iterator for the next element
-	markReachable                  // some edge leads here
-	markChecked                    // its fields are in order
+	markSecond       mark = 1 << iota // second half of ld_imm64
+	markPrune                         // states are compared and kept here
+	markJump                          // history must say how it was reached
+	markForce                         // a state is kept here always
+	markCallback                      // it makes a helper run a callback at once
+	markIterNext                      // it asks an iterator for the next element
+	markReachable                     // some edge leads here
+	markChecked                       // its fields are in order
+	markBarrier                       // Linux puts a barrier before it, that speculation does not pass
+	markBarrierAfter                  // the same behind it
 )
 
 // subprog is a function of the program.
@@ -101,6 +104,7 @@ func (v *verifier) decode() {
 		*in = insn{Instruction: v.p.Insns[slot]}
 		in.info, _ = in.Info()
 		in.kind = in.info.Kind
+		in.back = backOf(in)
 		if off, ok := jumpOffset(in); ok {
 			in.target = int32(max(min(slot+1+int(off), 1<<30), -1))
 		}

@@ -93,9 +93,10 @@ type verifier struct {
 	prevIdx    int
 	pending    []pendingState
 	ids        uint32
-	asyncs     int32
 	heads      []*explored
 	kept       int
+	evicted    []*explored // kept no more, but paths may still lead back to them
+	freed      int         // of these, how many have been given back
 	visits     map[sccKey]*sccVisit
 	callArgs   callMeta
 	linked     []linkedReg
@@ -135,7 +136,7 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	v.seesPacket, v.writesPkt = packetAccess(p.Type, p.Attach)
 	v.funcs, v.maps, v.types = v.funcs[:0], v.maps[:0], v.types[:0]
 	v.addMaps(env.Maps)
-	v.ids, v.asyncs, v.processed, v.jumps, v.prevProc, v.prevJumps = 0, 0, 0, 0, 0, 0
+	v.ids, v.processed, v.jumps, v.prevProc, v.prevJumps = 0, 0, 0, 0, 0
 	v.stats = Stats{}
 	v.anyTailCall, v.usesArena = false, false
 	v.proof = &Proof{Insns: make([]InsnProof, len(p.Insns))}

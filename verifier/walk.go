@@ -89,21 +89,6 @@ func (v *verifier) walkFunc(fn int) error {
 	return nil
 }
 
-// forgetStates drops all kept states.
-func (v *verifier) forgetStates() {
-	for i, e := range v.heads {
-		for e != nil {
-			next := e.next
-			v.freeState(e.state)
-			v.freeExplored = append(v.freeExplored, e)
-			e = next
-		}
-		v.heads[i] = nil
-	}
-	clear(v.visits)
-	v.kept = 0
-}
-
 // walk explores all paths from the current state (do_check).
 func (v *verifier) walk(start int) error {
 	next, prev := start, -1
@@ -136,11 +121,7 @@ func (v *verifier) walk(start int) error {
 			prev = next
 			var err error
 			v.log.before(next)
-			next, err = v.step(in)
-			if err != nil && s.spec && recoverable(err) {
-				err, next = nil, pathEnds
-			}
-			if err != nil {
+			if next, err = v.stepSpeculative(in); err != nil {
 				return err
 			}
 			v.log.after(prev)
@@ -158,6 +139,25 @@ func (v *verifier) walk(start int) error {
 }
 
 func (v *verifier) limit() int { return maxProcessed }
+
+// stepSpeculative is step, and ends paths that only speculation takes where Linux has barriers
+// that speculation does not pass: at an instruction that would be unsafe on such a path, and
+// behind stores that a later load may overtake.
+func (v *verifier) stepSpeculative(in *insn) (next int, err error) {
+	spec := v.cur.spec
+	if spec && in.mark&markBarrier != 0 {
+		return pathEnds, nil
+	}
+	next, err = v.step(in)
+	if spec && err != nil && recoverable(err) {
+		in.mark |= markBarrier
+		return pathEnds, nil
+	}
+	if spec && in.mark&markBarrierAfter != 0 {
+		next = pathEnds
+	}
+	return next, err
+}
 
 // recoverable reports whether an error ends a path that only speculation takes, and no more.
 func recoverable(err error) bool {

@@ -56,8 +56,8 @@ func replay(t *testing.T, transcript string) string {
 	return out.String()
 }
 
-// nanoseconds are not the same twice.
-var nanoseconds = regexp.MustCompile(`[\d.]+ ns a run|"time_ns": \d+`)
+// times are not the same twice.
+var times = regexp.MustCompile(`[\d.]+ ns a run|"time_ns": \d+|\d+ us\b|"time_us": \d+|\d+ usec`)
 
 // pipeline runs commands that are joined by "|". The first may be "echo".
 func pipeline(t *testing.T, line string) string {
@@ -78,7 +78,7 @@ func pipeline(t *testing.T, line string) string {
 			messages.WriteString("stderr: " + line)
 		}
 	}
-	text := nanoseconds.ReplaceAllString(stdout.String(), "(time)")
+	text := times.ReplaceAllString(stdout.String(), "(time)")
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "(no newline)\n"
 	}

@@ -60,7 +60,7 @@ type verdictView struct {
 	Object    string        `json:"object"`
 	Program   string        `json:"program"`
 	Type      string        `json:"type"`
-	Verdict   string        `json:"verdict"` // "accepted" or "refused"
+	Verdict   string        `json:"verdict"` // "accepted", "refused", or "unknown" if Linux has no such type
 	Code      verifier.Code `json:"code,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
 	Insn      *int          `json:"insn,omitempty"`
@@ -102,7 +102,7 @@ func (f *verifyFlags) run(e *env, objects []string) error {
 		writeVerdicts(e, views)
 	}
 	for _, v := range views {
-		if v.err != nil {
+		if v.Verdict == "refused" {
 			return errReported
 		}
 	}
@@ -146,6 +146,9 @@ func (f *verifyFlags) verifyProgram(e *env, object string, spec *sandbpf.Collect
 		return v
 	}
 	v.Verdict, v.Reason, v.err = "refused", why(err), err
+	if errors.Is(err, sandbpf.ErrUnknownHook) {
+		v.Verdict = "unknown"
+	}
 	var refused *verifier.Error
 	if errors.As(err, &refused) {
 		v.count(refused.Stats)
@@ -164,7 +167,7 @@ func (v *verdictView) count(s verifier.Stats) {
 // writeVerdicts writes a table of all programs, then what there is to say about those
 // that were refused.
 func writeVerdicts(e *env, views []*verdictView) {
-	rows := [][]string{{"program", "type", "verdict", "\ttime", "\tinsns", "\tstates"}}
+	rows := [][]string{{"program", "type", "verdict", "\tinsns", "\tstates", "time"}}
 	several := false
 	for _, v := range views {
 		several = several || v.Object != views[0].Object
@@ -174,8 +177,8 @@ func writeVerdicts(e *env, views []*verdictView) {
 		if several {
 			program = v.Object + " " + program
 		}
-		rows = append(rows, []string{program, v.Type, v.Verdict, fmt.Sprintf("\t%d us", v.Micros),
-			fmt.Sprintf("\t%d", v.Processed), fmt.Sprintf("\t%d", v.States)})
+		rows = append(rows, []string{program, v.Type, v.Verdict, fmt.Sprintf("\t%d", v.Processed), fmt.Sprintf("\t%d", v.States),
+			fmt.Sprintf("%d us", v.Micros)})
 	}
 	writeTable(e.stdout, "", rows)
 	for _, v := range views {

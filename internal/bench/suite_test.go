@@ -108,7 +108,7 @@ func proved(t testing.TB, p *sandbpf.Program, packet []byte) hooks.Program {
 	cfg.Engine, cfg.Free = steps, func() {}
 	require.NoError(t, hooks.Test(context.Background(), native{hooks.NewExecutable(cfg)}, &hooks.TestRun{Data: packet}))
 	code, err := jit.Compile(cfg.Prog, jit.Env{Maps: cfg.Maps, Helper: helper.Bodies, NumCPU: cfg.Machine.NumCPU,
-		Proof: tracer.Proof, Layout: cfg.Hook.Layout})
+		Inline: true, Proof: tracer.Proof, Layout: cfg.Hook.Layout})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, code.Close()) })
 	cfg.Engine = code

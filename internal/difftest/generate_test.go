@@ -13,6 +13,8 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/kernel"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 var (
@@ -59,8 +61,8 @@ func TestGenerate(t *testing.T) {
 	require.Greater(t, len(used), len(asm.Table())*9/10)
 }
 
-// jitDefect is what Linux says of some programs that its verifier has passed: fixing up calls
-// after dead code is removed, it looks for a function that has been removed with it.
+// jitDefect is what Linux says of some programs that its verifier has passed: see
+// testdata/cases/calls.txt, "callback that never runs, and another function".
 const jitDefect = "verifier bug: No program to jit"
 
 // live counts what both verifiers say of generated programs.
@@ -74,6 +76,9 @@ type live struct {
 func (l *live) compare(t *testing.T, seed uint64) {
 	c, err := Generate(seed).Case(fmt.Sprintf("seed-%d", seed))
 	require.NoError(t, err)
+	if typ := prog.Type(c.ProgType); seed%4 == 0 && typ != prog.Kprobe && typ != prog.Tracepoint {
+		c.Privilege = verifier.CapBPF // which does not suffice for those
+	}
 	asked, err := askKernel(c)
 	require.NoError(t, err, "seed %d", seed)
 	if strings.HasPrefix(asked.Reason, jitDefect) {
@@ -94,7 +99,7 @@ func (l *live) compare(t *testing.T, seed uint64) {
 func (l *live) write(t *testing.T, seed uint64, c *Case, r *row) {
 	logged, err := askKernelAt(c, logAll)
 	require.NoError(t, err)
-	text := fmt.Sprintf("%s, seed %d, %v\nours:  %s %s\nlinux: %s\n\n%v\n\n%s", r.kind(), seed, Generate(seed).Type,
+	text := fmt.Sprintf("%s, seed %d, %v, privilege %d\nours:  %s %s\nlinux: %s\n\n%v\n\n%s", r.kind(), seed, Generate(seed).Type, c.Privilege,
 		r.Code, r.Reason, r.LinuxReason, Generate(seed).Insns, logged.Log)
 	name := fmt.Sprintf("%s-%d.txt", strings.ReplaceAll(r.kind(), " ", "-"), seed)
 	require.NoError(t, os.WriteFile(filepath.Join(l.dump, name), []byte(text), 0o644))
@@ -111,12 +116,17 @@ func TestFuzzLive(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		l.compare(t, seed)
 	}
+	if *reportFile != "" {
+		writeReport(t, *reportFile, l.rows)
+	}
 	s := summarise(l.rows)
 	t.Logf("%d programs, %d more that only Linux's JIT refuses\n%s\n%s", len(l.rows), l.defects, s, s.details())
-	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.3, "too few programs that Linux accepts")
+	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.5, "too few programs that Linux accepts")
 	require.Empty(t, s.unmapped)
-	for _, kind := range []string{"crash", "extra accept"} {
-		require.Empty(t, s.kinds[kind])
+	require.Empty(t, s.kinds["crash"])
+	for _, r := range s.kinds["extra accept"] {
+		// That we need fewer instructions to come to a verdict than Linux allows is no fault.
+		require.True(t, agrees(r.LinuxReason, verifier.CodeTooComplex), "%s: Linux: %s", r.ID, r.LinuxReason)
 	}
 	require.LessOrEqual(t, s.share("false reject"), 0.01)
 }

@@ -3,136 +3,160 @@ package difftest
 import (
 	"encoding/json"
 	"errors"
-	"flag"
-	"maps"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf"
+	"github.com/sandbpf/sandbpf/internal/isa"
 	"github.com/sandbpf/sandbpf/internal/kernel"
 	"github.com/sandbpf/sandbpf/loader"
 	"github.com/sandbpf/sandbpf/verifier"
 )
 
-const defaultObjects = "testdata/objects"
+const testdata = "../../testdata"
 
-var objectsDir = flag.String("objects", defaultObjects, "compare the objects of this `DIR` with the running kernel, which is asked now")
-
-// objectAnswer is what Linux says of a program of an object.
-type objectAnswer struct {
-	Errno     int    `json:"errno,omitempty"` // 0: accepted
-	Reason    string `json:"reason,omitempty"`
-	Processed int    `json:"processed"`
-
-	// Denied says why the kernel cannot be asked about the program.
-	Denied string `json:"denied,omitempty"`
+// object is an object file of testdata, and what Linux has been recorded to say of its
+// programs.
+type object struct {
+	path    string
+	target  string            // what it is relocated against, "" if nothing
+	refused map[string]string // messages, by program; nil: all are accepted
 }
 
-// recordedCPUs is how many CPUs the machine had that recorded: get_smp_processor_id is below it.
-const recordedCPUs = 2
-
-// exploresMore are programs that our verdict is right on after more instructions than Linux
-// needs, and why.
-var exploresMore = map[string]string{
-	"balance": "what lies above a map key on the stack counts as read by the helper",
-}
-
-// recordedObjects is what was recorded beside the objects, by object and program.
-type recordedObjects map[string]map[string]objectAnswer
-
-func readObjectAnswers(t *testing.T) recordedObjects {
-	var out recordedObjects
-	b, err := os.ReadFile(filepath.Join(defaultObjects, "linux.json"))
+// objects returns the objects of testdata for little-endian machines.
+func objects(t *testing.T) []object {
+	var list []object
+	recordings, err := filepath.Glob(filepath.Join(testdata, "elf", "golden", "*.json"))
 	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &out))
+	for _, name := range recordings {
+		var g struct {
+			Object, Target string
+			Programs       map[string]struct{ Refused string }
+		}
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(b, &g))
+		o := object{path: filepath.Join(testdata, "elf", g.Object), refused: make(map[string]string)}
+		if g.Target != "" {
+			o.target = filepath.Join(testdata, "elf", g.Target)
+		}
+		for prog, p := range g.Programs {
+			o.refused[prog] = p.Refused
+		}
+		list = append(list, o)
+	}
+	for _, pattern := range []string{"bench/*.o", "bench/holdout/*.o"} { // which all run in Linux
+		names, err := filepath.Glob(filepath.Join(testdata, pattern))
+		require.NoError(t, err)
+		for _, name := range names {
+			list = append(list, object{path: name})
+		}
+	}
+	require.NotEmpty(t, list)
+	return list
+}
+
+// load reads the object as our loader does.
+func (o *object) load(t *testing.T) *sandbpf.CollectionSpec {
+	options := []loader.Option{loader.WithKconfig(map[string]any{"CONFIG_HZ": 250, "CONFIG_BPF": true, "CONFIG_NET": "y"})}
+	if o.target != "" {
+		types, err := btf.LoadSpec(o.target)
+		require.NoError(t, err)
+		options = append(options, loader.WithKernelTypes(types))
+	}
+	spec, err := loader.LoadSpec(o.path, options...)
+	require.NoError(t, err, o.path)
+	return spec
+}
+
+// verify verifies a program a few times, of which the fastest counts.
+func (o *object) verify(t *testing.T, spec *sandbpf.CollectionSpec, name string) *Outcome {
+	out := new(Outcome)
+	for i := range verifyRuns {
+		proof, err := spec.Verify(name, nil)
+		out.Proof = proof
+		var stats verifier.Stats
+		if err == nil {
+			stats = proof.Stats
+		} else {
+			require.True(t, errors.As(err, &out.Err), "%s: %v", o.path, err)
+			stats = out.Err.Stats
+		}
+		if micros := float64(max(stats.Micros, 1)); i == 0 || micros < out.Micros {
+			out.Micros = micros
+		}
+	}
 	return out
 }
 
-// TestObjects has every program of testdata/objects get Linux's verdict for the same reason,
-// after as many instructions.
+// ask has the running kernel verify a program, alone.
+func (o *object) ask(t *testing.T, name string) (micros float64, processed int) {
+	spec, err := ebpf.LoadCollectionSpec(o.path)
+	require.NoError(t, err)
+	for other := range spec.Programs {
+		if other != name {
+			delete(spec.Programs, other)
+		}
+	}
+	for _, m := range spec.Maps {
+		if m.Type == ebpf.ProgramArray {
+			m.Contents = nil // names of other programs
+		}
+		m.Pinning = ebpf.PinNone
+	}
+	var options ebpf.CollectionOptions
+	if o.target != "" {
+		options.Programs.KernelTypes, err = btf.LoadSpec(o.target)
+		require.NoError(t, err)
+	}
+	coll, err := kernel.LoadSpecWithOptions(spec, options)
+	require.NoError(t, err, "%s: %s", o.path, name)
+	stats := coll.Programs[name].Stats
+	require.NoError(t, coll.Close())
+	return float64(stats.Time.Microseconds()), stats.Insns
+}
+
+// TestObjects verifies the programs of all objects of testdata and compares with what Linux
+// said. With -kernel, it asks for Linux's times in the same run.
 func TestObjects(t *testing.T) {
-	answers := make(recordedObjects)
-	if *objectsDir != defaultObjects || *update {
+	if isa.BigEndian {
+		t.Skip("the objects are for little-endian machines")
+	}
+	if *askLive {
 		if err := kernel.Available(); err != nil {
 			t.Skip(err)
 		}
-	} else {
-		answers = readObjectAnswers(t)
 	}
-	for _, path := range objectFiles(t, *objectsDir) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			object := filepath.Base(path)
-			if answers[object] == nil {
-				answers[object] = askObject(t, path)
+	var rows []*row
+	for _, o := range objects(t) {
+		spec := o.load(t)
+		for name := range spec.Programs {
+			id := fmt.Sprint(strings.TrimPrefix(filepath.ToSlash(o.path), testdata+"/"), " ", name)
+			c := &Case{ID: id, Verdict: "accept", Reason: o.refused[name]}
+			if c.Reason != "" {
+				c.Verdict = "reject"
 			}
-			spec, err := loader.LoadSpec(path, loader.WithLinuxTypes())
-			require.NoError(t, err)
-			require.ElementsMatch(t, slices.Collect(maps.Keys(spec.Programs)), slices.Collect(maps.Keys(answers[object])))
-			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
-				t.Run(name, func(t *testing.T) { requireSame(t, spec, name, answers[object][name]) })
+			r := newRow(c, o.verify(t, spec, name))
+			if *askLive && r.Linux == "accept" {
+				r.LinuxMicros, r.LinuxProcessed = o.ask(t, name)
 			}
-		})
+			rows = append(rows, r)
+		}
 	}
-	if *update && *objectsDir == defaultObjects {
-		b, err := json.MarshalIndent(answers, "", "\t")
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(defaultObjects, "linux.json"), append(b, '\n'), 0o644))
+	if *reportFile != "" {
+		writeReport(t, *reportFile, rows)
 	}
-}
-
-func objectFiles(t *testing.T, dir string) []string {
-	files, err := filepath.Glob(filepath.Join(dir, "*.o"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	return files
-}
-
-// requireSame compares our verdict with that of Linux.
-func requireSame(t *testing.T, spec *sandbpf.CollectionSpec, name string, linux objectAnswer) {
-	proof, err := spec.Verify(name, func(env *verifier.Env) { env.NumCPU = recordedCPUs })
-	if linux.Denied != "" {
-		t.Logf("ours: %+v; Linux: %s", err, linux.Denied)
-		return
+	s := summarise(rows)
+	t.Logf("%d programs\n%s\n%s", len(rows), s, s.details())
+	for _, kind := range []string{"false reject", "extra accept"} {
+		require.Empty(t, s.kinds[kind])
 	}
-	var refused *verifier.Error
-	if err != nil {
-		require.True(t, errors.As(err, &refused), "%v; Linux: %+v", err, linux)
-		require.NotZero(t, linux.Errno, "Linux accepts; ours: %+v", refused)
-		t.Logf("Linux: %s; ours: %+v", linux.Reason, refused)
-		require.True(t, agrees(linux.Reason, refused.Code), "code")
-		require.Equal(t, linux.Errno, refused.Errno, "errno")
-		require.Equal(t, linux.Processed, refused.Stats.Processed, "processed")
-		return
-	}
-	require.Zero(t, linux.Errno, "Linux: %s", linux.Reason)
-	if exploresMore[name] != "" {
-		require.Greater(t, proof.Stats.Processed, linux.Processed, "exploresMore says so")
-		return
-	}
-	require.Equal(t, linux.Processed, proof.Stats.Processed, "processed")
-}
-
-// TestObjectsAgainstKernel compares what was recorded of the programs with what the running
-// kernel says.
-func TestObjectsAgainstKernel(t *testing.T) {
-	if err := kernel.Available(); err != nil {
-		t.Skip(err)
-	}
-	if *update {
-		t.Skip("TestObjects records them")
-	}
-	if n, err := ebpf.PossibleCPU(); err != nil || n != recordedCPUs {
-		t.Skip("the machine that recorded had 2 CPUs, and some programs depend on it")
-	}
-	answers := readObjectAnswers(t)
-	for _, path := range objectFiles(t, defaultObjects) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			require.Equal(t, answers[filepath.Base(path)], askObject(t, path))
-		})
-	}
+	require.Equal(t, s.reasons, s.sameReason)
 }

@@ -62,7 +62,9 @@ func (r *runner) mapOf(m *Map) *maps.Map {
 		for i := range min(m.MaxEntries, 4) {
 			k := make([]byte, m.KeySize)
 			k[0] = byte(i)
-			require.NoError(r.t, live.Put(k, r.bytes(int(m.ValueSize))))
+			if err := live.Put(k, r.bytes(int(m.ValueSize))); !errors.Is(err, maps.E2BIG) { // full of what programs put there
+				require.NoError(r.t, err)
+			}
 		}
 	}
 	return live

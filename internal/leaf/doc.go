@@ -16,9 +16,12 @@
 //
 // map is [maps.Map.Addr]; key, value and record are addresses; size, flags and
 // cpu are zero-extended to 64 bits. cpu is the number of the virtual CPU that the run
-// leases, less than the map's NumCPU (a leaf for which it matters looks); a lookup in
-// a map that is not per CPU ignores it. A lookup of another CPU's copy
+// leases; leaves make sure that the map has that many, but for lookups in a map that is
+// not per CPU, which ignore it. A lookup of another CPU's copy
 // (bpf_map_lookup_percpu_elem) is Lookup with that number.
+//
+// A record that a leaf has reserved is unknown to the virtual CPU, which discards what a
+// run leaves behind: whoever compiles the call sees to that.
 //
 // If AX is [NotHandled] afterwards, the leaf has changed nothing, and the helper in Go
 // has to be called with the same arguments: the lock is taken, elements ran out, an LRU
@@ -31,9 +34,9 @@
 // # What keeps it sound
 //
 //   - Leaves call nothing, and end: every loop is bounded, by the size of key or value,
-//     or by a count after which the leaf says NotHandled. None waits for a lock that does
-//     not come free at once, since its holder may be a goroutine that has to be
-//     scheduled first.
+//     or by a count after which the leaf says NotHandled, or goes on only when another
+//     leaf has made progress. None waits for a lock that does not come free at once, since
+//     its holder may be a goroutine that has to be scheduled first.
 //   - They touch the key's and the value's bytes, which the caller has validated, to the
 //     byte, and the map's arenas, by references that only package maps and leaves write.
 //     The caller holds the map open.

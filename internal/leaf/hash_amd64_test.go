@@ -57,7 +57,7 @@ func checkHash(t *testing.T, m *maps.Map) {
 
 // TestHashSame runs the same operations through leaves and through Go.
 func TestHashSame(t *testing.T) {
-	ops := 4000
+	ops := 2000
 	if testing.Short() {
 		ops = 500
 	}
@@ -173,7 +173,7 @@ func TestLRUMark(t *testing.T) {
 		for _, size := range []uint32{4, 8, 16, 20} {
 			m := newMap(t, maps.Spec{Type: typ, KeySize: size, ValueSize: 8, MaxEntries: 100}, 2)
 			n := newNative(t, m, 0, leaf.Lookup, leaf.Update)
-			for i := range uint32(2000) {
+			for i := range uint32(500) {
 				require.Zero(t, n.update(keyOf(size, i), make([]byte, 8), 0))
 				for hot := range min(i, 20) {
 					if key := keyOf(size, hot); hot%2 == 0 {

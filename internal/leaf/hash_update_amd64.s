@@ -9,14 +9,13 @@
 //	changes  AX, CX, DX, SI, DI, R8, R10, R11, X0, flags
 //
 // What they change, and in which order, is what maps/hash.go does; the differences are
-// the CPU's spare element, which needs no atomic operation, and that they give up where
-// Go waits. Inside:
+// the CPU's spare element, and that they give up where Go waits. Inside:
 //
 //	DI  map header              R9   bucket
 //	SI  key                     R10  last word of the key, BX its offset
 //	R8  CPU, then new element   R11  what references count from; the HashControl
 //	DX  element found           R12  flags, then the reference to the element found
-//	R13 value                   R15  the CPU's HashSpare
+//	R13 value                   R15  the CPU's HashSpare, 0 once it has the element DX
 //	X0  hash
 
 #define ENTER \
@@ -98,6 +97,36 @@ differ: \
 	JMP  find; \
 present:
 
+// REF sets reg to the reference to the element elem.
+#define REF(elem, reg) \
+	MOVQ elem, reg; \
+	SUBQ R11, reg; \
+	SHRQ $3, reg
+
+// GIVE puts the element DX, which is in no chain any more, where the next update finds it:
+// in the CPU's HashSpare or on the stack of free elements. Each failure of the exchange
+// there is another CPU's success. Changes AX, CX, R8.
+#define GIVE \
+	REF(DX, CX); \
+	MOVL (R15), AX; \
+	TESTL AX, AX; \
+	JNE  push; \
+	LOCK; \
+	CMPXCHGL CX, (R15); \
+	JEQ  given; \
+push: \
+	MOVQ const_ctlFree(R11), AX; \
+	MOVL AX, (DX); \
+	MOVQ AX, R8; \
+	SHRQ $32, R8; \
+	INCL R8; \
+	SHLQ $32, R8; \
+	ORQ  CX, R8; \
+	LOCK; \
+	CMPXCHGQ R8, const_ctlFree(R11); \
+	JNE  push; \
+given:
+
 // WRITEVALUE copies the value at R13 to R10 + offset of the value. Changes AX, CX, R13.
 #define WRITEVALUE \
 	MOVL const_hdrValueSize(DI), CX; \
@@ -145,10 +174,8 @@ TEXT hashUpdate<>(SB), NOSPLIT|NOFRAME, $0-0
 	CMPL R12, $1 // BPF_NOEXIST
 	JEQ  exists
 	MOVQ AX, R12
-	MOVL (R15), CX
-	TESTL CX, CX
-	JNE  alloced
-	JMP  alloc
+	REF(DX, CX)
+	JMP  take
 
 absent:
 	CMPL R12, $2 // BPF_EXIST
@@ -161,9 +188,22 @@ absent:
 	CMPXCHGL CX, const_ctlCount(R11)
 	JNE  unlock
 	XORL DX, DX // no element goes
-	MOVL (R15), CX
-	TESTL CX, CX
+	XORL CX, CX
+
+take: // the spare element; CX takes its place
+	MOVL (R15), AX
+	TESTL AX, AX
+	JEQ  alloc
+	LOCK
+	CMPXCHGL CX, (R15)
+	JNE  alloc
+	XORL R15, R15
+	MOVL AX, CX
+settle: // see maps/hash.go
+	TESTL $1, const_elemSeq(R11)(CX*8)
 	JNE  alloced
+	PAUSE
+	JMP  settle
 
 alloc: // from the stack of free elements
 	MOVQ const_ctlFree(R11), AX
@@ -214,9 +254,7 @@ keyed:
 	WRITEVALUE
 	MOVQ X0, CX
 	MOVL CX, const_elemHash(R8)
-	MOVQ R8, CX
-	SUBQ R11, CX
-	SHRQ $3, CX // the new element's reference
+	REF(R8, CX)
 	TESTQ DX, DX
 	JEQ  insert
 
@@ -227,9 +265,9 @@ keyed:
 	MOVL CX, (R12)
 	INCL const_elemSeq(DX)
 	UNLOCK
-	SUBQ R11, DX
-	SHRQ $3, DX
-	MOVL DX, (R15)
+	TESTQ R15, R15
+	JEQ  given
+	GIVE
 	XORL AX, AX
 	JMP  out
 
@@ -240,10 +278,6 @@ insert:
 	INCL const_elemSeq(R8)
 	MOVL CX, (R9)
 	UNLOCK
-	CMPL CX, (R15)
-	JNE  inserted
-	MOVL $0, (R15)
-inserted:
 	XORL AX, AX
 	JMP  out
 
@@ -335,27 +369,7 @@ TEXT hashDelete<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVL CX, (AX)
 	INCL const_elemSeq(DX)
 	UNLOCK
-	MOVQ DX, CX
-	SUBQ R11, CX
-	SHRQ $3, CX
-	CMPL (R15), $0
-	JNE  push
-	MOVL CX, (R15)
-	JMP  uncount
-
-push: // each failure of the exchange is another CPU's success
-	MOVQ const_ctlFree(R11), AX
-	MOVL AX, (DX)
-	MOVQ AX, R8
-	SHRQ $32, R8
-	INCL R8
-	SHLQ $32, R8
-	ORQ  CX, R8
-	LOCK
-	CMPXCHGQ R8, const_ctlFree(R11)
-	JNE  push
-
-uncount:
+	GIVE
 	LOCK
 	DECL const_ctlCount(R11)
 	XORL AX, AX

@@ -1,5 +1,7 @@
 package leaf
 
+//lint:file-ignore U1000 the assembly uses these constants, by way of go_asm.h
+
 import (
 	"unsafe"
 

@@ -44,7 +44,15 @@ func hashEntry(m *maps.Map, op Op) (uintptr, bool) {
 
 // lookupIndex returns the place of a lookup in hashLookups.
 func lookupIndex(m *maps.Map) int {
-	i := map[maps.Type]int{maps.Hash: 0, maps.LRUHash: 4, maps.PerCPUHash: 8, maps.LRUCPUHash: 12}[m.Type()]
+	i := 0
+	switch m.Type() {
+	case maps.LRUHash:
+		i = 4
+	case maps.PerCPUHash:
+		i = 8
+	case maps.LRUCPUHash:
+		i = 12
+	}
 	switch m.KeySize() {
 	case 4:
 		return i + 1

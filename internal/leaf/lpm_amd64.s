@@ -22,8 +22,8 @@
 	TESTQ CX, CX; \
 	JEQ  end
 
-// NODE splits the LPMRef CX: DX is the node, CL or ECX the length of its prefix. It goes
-// to end if that is longer than the key's, SI.
+// NODE splits the LPMRef CX: DX is the node, the lower half of CX the length of its prefix.
+// It goes to end if that is longer than the key's.
 #define NODE(length) \
 	MOVQ CX, DX; \
 	SHRQ $32, DX; \
@@ -36,15 +36,15 @@
 	TESTL $const_lpmIntermediate, const_nodePrefix(DX); \
 	CMOVQEQ DX, AX
 
-// FINISH is the end of a try.
-#define FINISH(tries) \
+// FINISH is the end of a try. header is the map's.
+#define FINISH(tries, header) \
 end: \
 	MOVQ X0, CX; \
 	CMPL const_lpmSeq(R11), CX; \
 	JNE  changed; \
 	TESTQ AX, AX; \
 	JEQ  out; \
-	MOVL const_hdrValueOff(DI), CX; \
+	MOVL const_hdrValueOff(header), CX; \
 	ADDQ CX, AX; \
 	JMP  out; \
 changed: \
@@ -80,7 +80,7 @@ down: \
 	MOVQ BX, CX; \
 	TESTQ BX, BX; \
 	JNE  down; \
-	FINISH(R8)
+	FINISH(R8, DI)
 
 // lpmLookup4 is for IPv4: 4 bytes of data.
 TEXT lpmLookup4<>(SB), NOSPLIT|NOFRAME, $0-0
@@ -128,84 +128,90 @@ out:
 	POPQ BX
 	RET
 
-// lpmLookupLong is for 8 bytes of data and more. SI is the key, R10 the length of its
-// prefix, R12 the key's size, BX the next LPMRef, R13 the steps left, R8 the word of the
-// data that may be the first to differ, since those before it have matched: the last one
-// of the node above.
+// lpmLookupLong is for 8 bytes of data and more. SI is the key, R12 its size, R10 the
+// length of its prefix, R9 the map header, R13 the steps left. R8 is the number of a word
+// of the data, DI that word of the key: those before it have matched, since nodes have the
+// prefixes of those above them, and it has the bit to go on by.
 TEXT lpmLookupLong<>(SB), NOSPLIT|NOFRAME, $0-0
 	PUSHQ BX
 	PUSHQ R9
 	PUSHQ R12
 	PUSHQ R13
 	PUSHQ R15
+	MOVQ DI, R9
 	MOVL (SI), R10
-	MOVL const_hdrKeySize(DI), R12
+	MOVL const_hdrKeySize(R9), R12
 	XORL AX, AX
 	LEAL -32(R12*8), DX
 	CMPL R10, DX
 	JHI  out
-	MOVQ const_hdrBase(DI), R11
+	MOVQ const_hdrBase(R9), R11
 	MOVL $const_maxLongSteps, R13
 again:
 	XORL R8, R8
+	MOVQ 4(SI), DI
+	BSWAPQ DI
 	START
 down:
 	NODE(R10)
-match: // word R8 of the node, unless its prefix ends before it
+match:
 	MOVL R8, R15
 	SHLL $6, R15
-	SUBL CX, R15 // less the bits of the prefix that begin with this word
+	SUBL CX, R15 // less the bits of the prefix from the word on
 	JGE  matched
-	LEAL 12(R8*8), BX
-	CMPL BX, R12
-	JHI  last
-	MOVQ 4(SI)(R8*8), BX
-	BSWAPQ BX
-loaded:
-	XORQ const_nodeData(DX)(R8*8), BX
-	JEQ  more
-	// They differ at bit BX, counted from the word's first. That is past the prefix
-	// or there is no match.
+	MOVQ const_nodeData(DX)(R8*8), BX
+	XORQ DI, BX
+	JEQ  same
 	BSRQ BX, BX
-	XORL $63, BX
+	XORL $63, BX // the bit at which they differ, counted from the word's first
 	ADDL R15, BX
-	JLT  end
+	JLT  end // within the prefix
 	JMP  matched
-more:
+same:
 	CMPL R15, $-64
-	JGE  matched
-	INCL R8
-	JMP  match
-last: // the part of a word that is left of the key
-	MOVQ -8(SI)(R12*1), BX
-	BSWAPQ BX
-	MOVL CX, R9
-	MOVL R12, CX
-	NEGL CX
-	ADDL $4, CX
-	ANDL $7, CX
-	SHLL $3, CX
-	SHLQ CX, BX
-	MOVL R9, CX
-	JMP  loaded
+	JLT  advance
 
 matched:
 	TAKE
 	CMPL CX, R10
 	JEQ  end
 	MOVL CX, BX
-	SHRL $3, BX
-	MOVBLZX 4(SI)(BX*1), BX
-	ANDL $7, CX
-	SHLL CX, BX
-	SHRL $7, BX
-	ANDL $1, BX
+	SHRL $6, BX
+	CMPL BX, R8
+	JHI  advance
+	JCS  end // shorter than its parent: it was reused, and Seq tells
+	MOVQ DI, BX
+	SHLQ CX, BX
+	SHRQ $63, BX
 	MOVQ (DX)(BX*8), CX
 	DECL R13
 	JEQ  giveup
 	TESTQ CX, CX
 	JNE  down
-	FINISH(R13)
+	JMP  end
+
+advance: // to the next word, of which the key may have a part only
+	INCL R8
+	LEAL 12(R8*8), BX
+	CMPL BX, R12
+	JHI  part
+	MOVQ 4(SI)(R8*8), DI
+	BSWAPQ DI
+	JMP  match
+part:
+	MOVQ -8(SI)(R12*1), DI
+	BSWAPQ DI
+	MOVL CX, BX
+	MOVL R12, CX
+	NEGL CX
+	ADDL $4, CX
+	ANDL $7, CX
+	SHLL $3, CX
+	SHLQ CX, DI
+	MOVL BX, CX
+	JMP  match
+
+	FINISH(R13, R9)
 out:
 	POPQ R15
 	POPQ R13

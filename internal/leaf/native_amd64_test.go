@@ -40,7 +40,10 @@ func newNative(tb testing.TB, m *maps.Map, cpu int, ops ...leaf.Op) *native {
 
 // buffer is size bytes in two places: right behind an inaccessible page, and right
 // before one.
-type buffer struct{ places [2][]byte }
+type buffer struct {
+	places [2][]byte
+	turn   int
+}
 
 func newBuffer(tb testing.TB, size int) buffer {
 	if size == 0 {
@@ -58,9 +61,10 @@ func newBuffer(tb testing.TB, size int) buffer {
 	return b
 }
 
-// put copies data to one of the places and returns its address.
+// put copies data to one of the places, in turns, and returns its address.
 func (b *buffer) put(data []byte) uint64 {
-	place := b.places[data[0]&1]
+	b.turn ^= 1
+	place := b.places[b.turn]
 	copy(place, data)
 	return addr(place)
 }

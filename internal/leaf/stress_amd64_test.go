@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/leaf"
+	"github.com/sandbpf/sandbpf/internal/leaf/leaftest"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -26,7 +28,7 @@ func rounds() int {
 	if testing.Short() {
 		return 3000
 	}
-	return 40000
+	return 20000
 }
 
 // together runs the functions at the same time, each n times, while the garbage collector runs all the time and the profiler interrupts: leaves have no
@@ -39,9 +41,13 @@ func together(t *testing.T, n int, fs ...func(r *rand.Rand) error) {
 	var stop atomic.Bool
 	var collector, wg sync.WaitGroup
 	collector.Go(func() {
-		for garbage := []byte(nil); !stop.Load(); time.Sleep(time.Millisecond) {
-			garbage = append(garbage, make([]byte, 1<<12)...)
+		for ; !stop.Load(); time.Sleep(time.Millisecond) {
+			garbage := make([][]byte, 1<<8)
+			for i := range garbage {
+				garbage[i] = make([]byte, 64)
+			}
 			runtime.GC()
+			runtime.KeepAlive(garbage)
 		}
 	})
 	for i, f := range fs {
@@ -418,4 +424,46 @@ func TestRingConcurrent(t *testing.T) {
 	together(t, rounds(), fs...)
 	reader.Wait()
 	require.Zero(t, m.QueryProg(maps.RingQueryAvail))
+}
+
+// TestFromCode calls a leaf from machine code that the runtime knows nothing of, as
+// compiled programs do, while the profiler interrupts it and the collector waits for it.
+func TestFromCode(t *testing.T) {
+	m := newMap(t, maps.Spec{Type: maps.Hash, KeySize: 20, ValueSize: 8, MaxEntries: 4}, 1)
+	key := newBuffer(t, 20)
+	require.Zero(t, m.UpdateProg(0, keyOf(20, 1), make([]byte, 8), 0))
+	entry, ok := leaf.For(m, leaf.Lookup)
+	require.True(t, ok)
+
+	const calls = 10000
+	imm := func(code []byte, v uint64) []byte { return binary.LittleEndian.AppendUint64(code, v) }
+	b := []byte{0x53}                                     // push rbx
+	b = append(b, 0xbb)                                   // mov ebx, calls
+	b = binary.LittleEndian.AppendUint32(b, calls)        //
+	loop := len(b)                                        //
+	b = imm(append(b, 0x48, 0xbf), m.Addr())              // mov rdi, map
+	b = imm(append(b, 0x48, 0xbe), key.put(keyOf(20, 1))) // mov rsi, key
+	b = imm(append(b, 0x48, 0xb8), uint64(entry))         // mov rax, leaf
+	b = append(b, 0xff, 0xd0)                             // call rax
+	b = append(b, 0xff, 0xcb)                             // dec ebx
+	b = append(b, 0x75, byte(loop-len(b)-2))              // jnz loop
+	b = append(b, 0x5b, 0xc3)                             // pop rbx; ret
+	code, err := mem.NewCode(len(b))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { require.NoError(t, code.Release()) }()
+	start, err := code.Write(b)
+	require.NoError(t, err)
+	if err := code.Seal(); err != nil {
+		t.Skip(err)
+	}
+	want := uint64(m.LookupProg(0, keyOf(20, 1)))
+	call := func(*rand.Rand) error {
+		if got := leaftest.Call(start, &leaftest.Regs{}); got != want {
+			return fmt.Errorf("%#x, want %#x", got, want)
+		}
+		return nil
+	}
+	together(t, rounds()/10, call, call)
 }

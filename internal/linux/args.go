@@ -1,9 +1,11 @@
 package linux
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
@@ -21,7 +23,10 @@ type oddArg struct {
 // argsKey is a function: a prefix that says what sort it is of, and the rest of its name.
 type argsKey struct{ prefix, name string }
 
-const lsmPrefix = "bpf_lsm_"
+const (
+	lsmPrefix = "bpf_lsm_"
+	opsPrefix = "" // of "STRUCT/MEMBER"
+)
 
 // Prefixes of functions that programs are attached to, by attach type. No function has
 // such a name.
@@ -63,7 +68,7 @@ func (v *vmlinux) proto(k argsKey) *prog.BTFType {
 		return v.tracepoint(k.name)
 	case lsmPrefix:
 		return funcProto(v.get(v.find(lsmPrefix+k.name, kindFunc)))
-	case "":
+	case opsPrefix:
 		return v.member(k.name)
 	}
 	return funcProto(v.get(v.find(k.name, kindFunc)))
@@ -163,5 +168,34 @@ func typeField(k argsKey, t *prog.BTFType) (Field, bool) {
 // trusted reports whether the pointers that a function gets are trusted. The kernel knows
 // of tracepoints and LSM hooks that their arguments stay while the program runs.
 func (k argsKey) trusted() bool {
-	return k.prefix == tracePrefix || k.prefix == lsmPrefix || k.prefix == ""
+	switch k.prefix {
+	case tracePrefix, opsPrefix:
+		return true
+	case lsmPrefix:
+		return !slices.Contains(lsmUntrusted[:], k.name)
+	}
+	return false
+}
+
+// AttachTarget returns the target for [CtxOf] of an attach_btf_id, false if the tables
+// have no such function.
+func AttachTarget(v helper.Variant, attach prog.AttachType, id uint32) (target string, ok bool) {
+	switch t, _, _ := v.Sort(); {
+	case t == prog.Tracing && attach == attachTPBTF:
+		return TracepointID(id)
+	case t == prog.Tracing && attach == attachIter:
+		return IterID(id)
+	case t == prog.LSM:
+		return kernelBTF().nameOf(id, kindFunc, lsmPrefix)
+	case t == prog.StructOps:
+		ops, ok := StructID(id)
+		if !ok || uint32(attach) >= uint32(len(ops.Members)) {
+			return "", false
+		}
+		path := ops.Name + "/" + ops.Members[attach].Name
+		return path, kernelBTF().member(path) != nil
+	case t == prog.Tracing:
+		return kernelBTF().nameOf(id, kindFunc, "")
+	}
+	return "", false
 }

@@ -41,7 +41,7 @@ func targets(t testing.TB, v *vmlinux) (list []target) {
 			path := name + "/" + ops.Members[i].Name
 			if p := v.member(path); p != nil {
 				list = append(list, target{
-					argsKey{"", path}, p,
+					argsKey{opsPrefix, path}, p,
 					sort{name: path, typ: prog.StructOps, attach: prog.AttachType(i), btf: v.ids[id]},
 				})
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // BTF as in Documentation/bpf/btf.rst: a header, type records that follow each other and
@@ -43,8 +44,9 @@ const (
 
 // rawBTF is BTF with an index. What it holds may be anything, but each record is whole.
 type rawBTF struct {
-	types, strings []byte
-	at             []uint32 // by id: where the record starts; that of 0 is not one
+	types   []byte
+	strings string
+	at      []uint32 // by id: where the record starts; that of 0 is not one
 }
 
 var errBTF = errors.New("linux: broken BTF")
@@ -62,7 +64,7 @@ func parseBTF(data []byte) (b *rawBTF, rest []byte, err error) {
 		}
 		return nil
 	}
-	b = &rawBTF{types: part(le.Uint32(data[8:]), le.Uint32(data[12:])), strings: part(le.Uint32(data[16:]), le.Uint32(data[20:]))}
+	b = &rawBTF{types: part(le.Uint32(data[8:]), le.Uint32(data[12:])), strings: string(part(le.Uint32(data[16:]), le.Uint32(data[20:])))}
 	if b.types == nil || len(b.strings) == 0 || b.strings[len(b.strings)-1] != 0 {
 		return nil, nil, fmt.Errorf("%w: types and strings are not within its %d bytes", errBTF, len(data))
 	}
@@ -138,13 +140,8 @@ func (b *rawBTF) text(off uint32) string {
 	if off >= uint32(len(b.strings)) {
 		return ""
 	}
-	s := b.strings[off:]
-	for i, c := range s {
-		if c == 0 {
-			return string(s[:i])
-		}
-	}
-	return ""
+	s, _, _ := strings.Cut(b.strings[off:], "\x00")
+	return s
 }
 
 // maxModifiers bounds chains of modifiers, which may be circles in broken BTF.

@@ -95,18 +95,13 @@ func CtxOf(v helper.Variant, attach prog.AttachType, target string) *Context {
 	case typ == prog.Tracing && attach == attachTPBTF && target != own:
 		return argContext(argsKey{tracePrefix, target})
 	case typ == prog.Tracing && attach == attachIter && target != own:
-		for i := range iterContexts {
-			if iterContexts[i].target == target {
-				return &contexts[iterContexts[i].context]
-			}
-		}
-		return nil
+		return iterContextOf(target)
 	case typ == prog.Tracing && attach != attachTPBTF && attach != attachIter:
 		return argContext(argsKey{tracingKey(attach), target})
 	case typ == prog.LSM:
 		return argContext(argsKey{lsmPrefix, target})
 	case typ == prog.StructOps:
-		return argContext(argsKey{"", target})
+		return argContext(argsKey{opsPrefix, target})
 	}
 	for i := range attachContexts {
 		if attachContexts[i].variant == v && attachContexts[i].attach == attach {
@@ -114,6 +109,21 @@ func CtxOf(v helper.Variant, attach prog.AttachType, target string) *Context {
 		}
 	}
 	return Ctx(v)
+}
+
+// iterContextOf returns the context of an iterator, nil if there is none.
+func iterContextOf(target string) *Context {
+	if v, ok := helper.VariantOf(prog.Tracing, attachIter, target); ok {
+		if _, _, own := v.Sort(); own == target {
+			return Ctx(v)
+		}
+	}
+	for i := range iterContexts {
+		if iterContexts[i].target == target {
+			return &contexts[iterContexts[i].context]
+		}
+	}
+	return nil
 }
 
 // Access returns what an access of size bytes (1, 2, 4 or 8) at offset off gives, false if

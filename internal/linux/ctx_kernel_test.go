@@ -193,12 +193,19 @@ const ctxHead = `# How programs of Linux 6.18 may access their contexts, as a ke
 `
 
 // unprobed are contexts of programs that not every kernel lets load: lirc_mode2 has to be
-// configured (its rule is that of drivers/media/rc/bpf-lirc.c), and a kernel that was asked
-// later did not permit iterators over the elements of maps.
+// configured, and a kernel that was asked later did not permit iterators over the elements
+// of maps. The rules are those of drivers/media/rc/bpf-lirc.c, net/core/sock_map.c and
+// net/core/bpf_sk_storage.c.
 const unprobed = `
-# Not asked: it was in no kernel at hand.
+# Not asked: no kernel at hand let them load. From its sources.
 lirc_mode2
   read 4  0..4
+
+tracing/iter:sockmap
+  read 8  0..8:trusted_ptr_bpf_iter_meta 8..16:trusted_ptr_bpf_map 16..24:rdonly_buf_or_null 24..32:ptr_or_null_sock
+
+tracing/iter:bpf_sk_storage_map
+  read 8  0..8:trusted_ptr_bpf_iter_meta 8..16:trusted_ptr_bpf_map 16..24:ptr_or_null_sock 24..32:buf_or_null
 
 # Asked another time; the kernel of all others did not permit it.
 tracing/iter:bpf_map_elem
@@ -247,7 +254,7 @@ func TestContextsKernel(t *testing.T) {
 		if s.typ == prog.StructOps {
 			continue // see TestArgsKernel
 		}
-		for range 16 {
+		for range 8 {
 			size := 1 << rnd.IntN(4)
 			off, write := rnd.IntN(200)/size*size, rnd.IntN(4) == 0
 			f, ok := Ctx(v).Access(off, size, write)

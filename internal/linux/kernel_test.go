@@ -72,8 +72,14 @@ func typeID[T btf.Type](t testing.TB, spec *btf.Spec, name string) uint32 {
 	return uint32(id)
 }
 
-// variantSorts are the variants that this kernel can load, by number.
+var loadableSorts map[helper.Variant]sort // what variantSorts has found
+
+// variantSorts are the variants that this kernel can load, by number. Tests do not run in
+// parallel here.
 func variantSorts(t testing.TB, spec *btf.Spec) map[helper.Variant]sort {
+	if loadableSorts != nil {
+		return loadableSorts
+	}
 	sorts := make(map[helper.Variant]sort)
 	for i, name := range helper.VariantNames() {
 		typ, attach, target := helper.Variant(i).Sort()
@@ -92,6 +98,7 @@ func variantSorts(t testing.TB, spec *btf.Spec) map[helper.Variant]sort {
 			sorts[helper.Variant(i)] = s
 		}
 	}
+	loadableSorts = sorts
 	return sorts
 }
 

@@ -92,3 +92,6 @@ func FromRecorded(id uint32) (here uint32, ok bool) {
 	before, after := &kfuncs[i-1], &kfuncs[i]
 	return id + before.ID - before.recorded, before.ID-before.recorded == after.ID-after.recorded
 }
+
+// MovesPacket reports whether pointers into the packet are void after a call of k.
+func (k *Kfunc) MovesPacket() bool { return k.Name == "bpf_xdp_pull_data" }

@@ -98,11 +98,18 @@ func TestKfuncFlags(t *testing.T) {
 			require.Equal(t, next.Allowed, k.Allowed, k.Name)
 			require.Equal(t, next.Flags&KfSleepable, k.Flags&KfSleepable, k.Name)
 		}
+		for i, flag := range []KfuncFlags{KfArenaArg1, KfArenaArg2} {
+			require.Equal(t, i < len(k.Proto.Params) && inArena(k.Proto.Params[i].Type), k.Flags&flag != 0, k.Name)
+		}
+		require.Equal(t, inArena(k.Proto.Return), k.Flags&KfArenaRet != 0, k.Name)
 		if strings.HasSuffix(k.Name, "_release") || strings.Contains(k.Name, "_drop_impl") {
 			require.NotZero(t, k.Flags&KfRelease, k.Name)
 		}
 	}
 }
+
+// inArena reports whether t is a pointer into an arena by its type tag.
+func inArena(t *prog.BTFType) bool { return t != nil && slices.Contains(t.Tags, "address_space(1)") }
 
 // The table says what the probes in ../shared found.
 func TestSharedKfuncs(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/sandbpf/sandbpf/internal/prog"
@@ -53,11 +52,12 @@ func openTypes(z []byte) (*vmlinux, error) {
 }
 
 func inflate(z []byte) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(z)), maxInflated))
-	if err != nil {
+	var data bytes.Buffer
+	data.Grow(4 * len(z))
+	if _, err := data.ReadFrom(io.LimitReader(flate.NewReader(bytes.NewReader(z)), maxInflated)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBTF, err)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // RawBTF returns the types of this package as a .BTF section has them, in little-endian byte
@@ -257,7 +257,7 @@ func (v *vmlinux) tags(id uint32) (tags []string) {
 		r := v.raw.record(id)
 		switch r.kind {
 		case kindTypeTag:
-			tags = append(tags, strings.Clone(v.raw.text(r.name)))
+			tags = append(tags, v.raw.text(r.name))
 		case kindVolatile, kindConst, kindRestrict:
 		default:
 			return tags

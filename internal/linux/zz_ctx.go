@@ -428,6 +428,16 @@ var contexts = [...]Context{
 			2: {{off: 0, end: 4}},
 		},
 	},
+	{ // tracing/iter:sockmap
+		read: [4][]span{
+			3: {{off: 0, end: 8, field: Field{Kind: BTF, Trusted: true, Struct: "bpf_iter_meta"}}, {off: 8, end: 16, field: Field{Kind: BTF, Trusted: true, Struct: "bpf_map"}}, {off: 16, end: 24, field: Field{Kind: Buffer, Rdonly: true, OrNull: true}}, {off: 24, end: 32, field: Field{Kind: BTF, OrNull: true, Struct: "sock"}}},
+		},
+	},
+	{ // tracing/iter:bpf_sk_storage_map
+		read: [4][]span{
+			3: {{off: 0, end: 8, field: Field{Kind: BTF, Trusted: true, Struct: "bpf_iter_meta"}}, {off: 8, end: 16, field: Field{Kind: BTF, Trusted: true, Struct: "bpf_map"}}, {off: 16, end: 24, field: Field{Kind: BTF, OrNull: true, Struct: "sock"}}, {off: 24, end: 32, field: Field{Kind: Buffer, OrNull: true}}},
+		},
+	},
 	{ // tracing/iter:bpf_map_elem
 		read: [4][]span{
 			3: {{off: 0, end: 8, field: Field{Kind: BTF, Trusted: true, Struct: "bpf_iter_meta"}}, {off: 8, end: 16, field: Field{Kind: BTF, Trusted: true, Struct: "bpf_map"}}, {off: 16, end: 24, field: Field{Kind: Buffer, Rdonly: true, OrNull: true}}, {off: 24, end: 32, field: Field{Kind: Buffer, OrNull: true}}},
@@ -436,7 +446,7 @@ var contexts = [...]Context{
 }
 
 // variantContexts are indices of contexts by variant, -1 for none.
-var variantContexts = [...]int8{0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7, 8, 9, 10, 10, 10, 11, 12, 12, 13, 14, 15, 16, 17, 16, 17, 18, 19, 16, 17, 16, 17, 16, 17, 20, 20, 20, 20, 20, 10, 21, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 53, 34, 35, 52, -1, -1, -1}
+var variantContexts = [...]int8{0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7, 8, 9, 10, 10, 10, 11, 12, 12, 13, 14, 15, 16, 17, 16, 17, 18, 19, 16, 17, 16, 17, 16, 17, 20, 20, 20, 20, 20, 10, 21, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 55, 34, 35, 52, -1, -1, -1}
 
 // attachContexts are those of attach types that differ from their variant's.
 var attachContexts = [...]attachContext{
@@ -448,12 +458,14 @@ var attachContexts = [...]attachContext{
 var iterContexts = [...]iterContext{
 	{"bpf_link", 37},
 	{"bpf_prog", 38},
+	{"bpf_sk_storage_map", 54},
 	{"cgroup", 39},
 	{"dmabuf", 40},
 	{"ipv6_route", 41},
 	{"kmem_cache", 42},
 	{"ksym", 43},
 	{"netlink", 44},
+	{"sockmap", 53},
 	{"task_vma", 45},
 	{"udp", 46},
 	{"unix", 47},

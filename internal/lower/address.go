@@ -13,9 +13,10 @@ func (o *optimiser) memory(n *node) {
 		return
 	}
 	n.a, n.index, n.Scale = inner.a, inner.b, 1
-	o.displace(n)
-	n.a, n.index = n.index, n.a
-	o.displace(n)
+	for range 2 { // of what is added, each
+		o.displace(n)
+		n.a, n.index = n.index, n.a
+	}
 	o.scale(n)
 }
 
@@ -54,6 +55,7 @@ var mirrored = map[asm.JumpOp]asm.JumpOp{asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm
 
 // compare brings a constant to the right of a comparison.
 func (o *optimiser) compare(n *node) {
+	o.strip(n)
 	_, aConst := o.constOf(n.a)
 	_, bConst := o.constOf(n.b)
 	if aConst && !bConst {

@@ -117,6 +117,7 @@ func (a *allocation) place(n *node, at int32) bool {
 
 // choose returns a register for the result of a node, None if all are taken.
 func (a *allocation) choose(n *node, at int32) Reg {
+	last := a.def(n.out).last
 	// Where the program wants it at the end.
 	for r, v := range a.cur {
 		if v == n.out && a.live.Has(Reg(r)) && a.free(Reg(r), at) {
@@ -124,10 +125,10 @@ func (a *allocation) choose(n *node, at int32) Reg {
 		}
 	}
 	// Where its first operand is, which is not read any more.
-	if r := a.where(n.a); r != None && a.free(r, at) && !a.promised(r, at) {
+	if r := a.where(n.a); r != None && a.free(r, at) && !a.promised(r, at, last) {
 		return r
 	}
-	if n.Dst != None && a.free(n.Dst, at) && !a.promised(n.Dst, at) {
+	if n.Dst != None && a.free(n.Dst, at) && !a.promised(n.Dst, at, last) {
 		return n.Dst
 	}
 	any := None
@@ -135,7 +136,7 @@ func (a *allocation) choose(n *node, at int32) Reg {
 		if !a.free(r, at) {
 			continue
 		}
-		if !a.promised(r, at) {
+		if !a.promised(r, at, last) {
 			return r
 		}
 		any = r
@@ -143,14 +144,14 @@ func (a *allocation) choose(n *node, at int32) Reg {
 	return any
 }
 
-// promised reports whether a node behind at computes what the program wants in r at the
-// end.
-func (a *allocation) promised(r Reg, at int32) bool {
+// promised reports whether a node behind at, but in front of last, computes what the program
+// wants in r at the end.
+func (a *allocation) promised(r Reg, at, last int32) bool {
 	if !a.live.Has(r) {
 		return false
 	}
 	d := a.def(a.cur[r])
-	return d != nil && d.node > at
+	return d != nil && d.node > at && d.node < last
 }
 
 // finish makes the registers hold what the program says, and writes what ends the block.

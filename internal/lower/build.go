@@ -2,6 +2,7 @@ package lower
 
 import (
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/verifier"
 )
@@ -12,8 +13,11 @@ type Env struct {
 	Immediate func(slot int) (uint64, error)
 	// HasHelper reports whether there is a body for the helper.
 	HasHelper func(fn asm.BuiltinFunc) bool
-	Proof     *verifier.Proof // nil: nothing is proved
-	Layout    *prog.CtxLayout // of the context that the proof is about
+	// Cells returns the array that the map at an address is, if it is one. Nil: helpers are
+	// not known, and all are called.
+	Cells  func(addr uint64) (mem.Cells, bool)
+	Proof  *verifier.Proof // nil: nothing is proved
+	Layout *prog.CtxLayout // of the context that the proof is about
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
@@ -35,8 +39,9 @@ func Build(p *prog.Program, env Env) (*Program, error) {
 type builder struct {
 	*Program
 	env       Env
-	leader    []bool  // by slot: a block begins here
-	blockAt   []int32 // by slot
+	infos     []*asm.Info // by slot
+	leader    []bool      // by slot: a block begins here
+	blockAt   []int32     // by slot
 	helpers   map[asm.BuiltinFunc]int
 	callbacks []int32 // blocks that function pointers point to
 	called    []int32 // blocks that calls go to
@@ -50,7 +55,7 @@ func (b *builder) leaders() error {
 	if len(insns) == 0 {
 		return b.P.Errorf(0, "program has no instructions")
 	}
-	b.leader = make([]bool, len(insns)+1)
+	b.leader, b.infos = make([]bool, len(insns)+1), make([]*asm.Info, len(insns))
 	b.leader[0] = true
 	b.Index = make([]int32, len(insns)+1)
 	n, last := int32(0), 0
@@ -89,13 +94,15 @@ func (b *builder) leadersOf(slot int) error {
 	if ins.Slots() == 2 && slot+1 == len(insns) {
 		return b.P.Errorf(slot, "64-bit immediate load without its second slot")
 	}
-	switch ins.Kind() {
+	info, _ := ins.Info()
+	b.infos[slot] = info
+	switch info.Kind {
 	case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
 		asm.KindCallKfunc, asm.KindCallX, asm.KindLoadAbs, asm.KindLoadInd,
 		asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
 		b.leader[slot+1] = true
 	}
-	if off, ok := ins.JumpOffset(); ok {
+	if off, ok := jumpOffset(&ins, info); ok {
 		target := slot + 1 + int(off)
 		if target < 0 || target >= len(insns) {
 			return b.P.Errorf(slot, "jump to instruction %d, outside of the program", target)
@@ -103,6 +110,17 @@ func (b *builder) leadersOf(slot int) error {
 		b.leader[target] = true
 	}
 	return nil
+}
+
+// jumpOffset is [asm.Instruction.JumpOffset] for one whose row of the table is known.
+func jumpOffset(ins *asm.Instruction, info *asm.Info) (int32, bool) {
+	switch info.Kind {
+	case asm.KindJump, asm.KindMayGoto:
+		return int32(ins.Off), true
+	case asm.KindGoto, asm.KindCallLocal, asm.KindLoadImm64:
+		return ins.JumpOffset()
+	}
+	return 0, false
 }
 
 // translate makes the blocks.
@@ -127,7 +145,7 @@ func (b *builder) translate() error {
 			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
 		}
 		b.slot = slot
-		if err := b.instruction(insns[slot]); err != nil {
+		if err := b.instruction(&insns[slot], b.infos[slot]); err != nil {
 			return err
 		}
 	}
@@ -169,8 +187,7 @@ func (b *builder) set(in Ins) error {
 }
 
 // instruction adds what an instruction of the program becomes.
-func (b *builder) instruction(ins asm.Instruction) error {
-	info, _ := ins.Info() // leaders has validated it
+func (b *builder) instruction(ins *asm.Instruction, info *asm.Info) error {
 	dst, src := Reg(ins.Dst), Reg(ins.Src)
 	switch info.Kind {
 	case asm.KindALU:
@@ -214,7 +231,7 @@ var aluOpOf = func() (t [2][256]Op) {
 	return t
 }()
 
-func (b *builder) alu(ins asm.Instruction, info *asm.Info) error {
+func (b *builder) alu(ins *asm.Instruction, info *asm.Info) error {
 	in := Ins{Op: aluOpOf[info.ALU>>8][info.ALU&0xff], Wide: info.Wide, Dst: Reg(ins.Dst), A: Reg(ins.Dst), B: Reg(ins.Src), Index: None}
 	if info.Source == asm.ImmSource {
 		in.B, in.Imm = None, ins.Imm
@@ -229,7 +246,7 @@ func (b *builder) alu(ins asm.Instruction, info *asm.Info) error {
 }
 
 // access adds a load or store.
-func (b *builder) access(ins asm.Instruction, info *asm.Info) error {
+func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
 	in := Ins{Op: Store, Wide: true, Size: uint8(info.Size.Bytes()), Dst: None, A: Reg(ins.Dst), B: None, Index: None, Disp: int32(ins.Off)}
 	switch info.Kind {
 	case asm.KindLoad:
@@ -292,7 +309,7 @@ func onStack(in *Ins) bool {
 }
 
 // atomic adds an atomic instruction.
-func (b *builder) atomic(ins asm.Instruction, info *asm.Info) error {
+func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 	if ins.Src == asm.R10 && (info.Atomic.Fetch() && info.Kind == asm.KindAtomic || info.Kind == asm.KindLoadAcquire && ins.Dst == asm.R10) {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
@@ -318,9 +335,9 @@ func (b *builder) atomic(ins asm.Instruction, info *asm.Info) error {
 }
 
 // control adds a jump, a call, or what else may end a block.
-func (b *builder) control(ins asm.Instruction, info *asm.Info) error {
+func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 	in := Ins{Dst: None, A: None, B: None, Index: None}
-	off, _ := ins.JumpOffset()
+	off, _ := jumpOffset(ins, info)
 	target := func() int32 { return b.blockAt[b.slot+1+int(off)] }
 	switch info.Kind {
 	case asm.KindJump:
@@ -345,6 +362,9 @@ func (b *builder) control(ins asm.Instruction, info *asm.Info) error {
 			// Not an error yet: a program may call what is not there behind a branch that
 			// it never takes, as CO-RE makes it do.
 			in.Op = Fault
+			break
+		}
+		if b.inline(fn, &in) {
 			break
 		}
 		in.Op, in.Imm = Helper, b.helper(fn)

@@ -111,6 +111,8 @@ func narrowResult(in *Ins, narrow func(Reg) bool) bool {
 		return in.Op >= Mov && in.Op <= Lea || in.Op == Atomic
 	}
 	switch in.Op {
+	case CPUID, Random:
+		return true
 	case Mov:
 		if in.B == None {
 			return uint64(in.Imm)>>32 == 0

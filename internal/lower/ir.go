@@ -10,6 +10,7 @@ package lower
 
 import (
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
@@ -48,6 +49,9 @@ const (
 	Exchange    // Dst and B change places
 	Load        // Dst = Size bytes at Mem, Signed or not
 	LoadCtx     // Dst = what the pointer field of the context stands for, which is number Imm
+	Lookup      // Dst = address of the value in Program.Cells[Imm] whose index is at Mem, or 0
+	CPUID       // Dst = number of the CPU
+	Random      // Dst = next number of the CPU's generator
 	Store       // Size bytes at Mem = Src
 	Atomic
 	LoadAcquire
@@ -131,6 +135,7 @@ type Program struct {
 	FuncOf  map[int32]int32   // by block that a function begins with: index in Funcs
 	Index   []int32           // by slot: how many instructions come before
 	Helpers []asm.BuiltinFunc // that it calls
+	Cells   []mem.Cells       // that it looks values up in
 	Shared  bool              // functions have blocks in common
 	// HasCallbacks says that helpers may call functions of the program.
 	HasCallbacks bool
@@ -174,7 +179,13 @@ func (in *Ins) isMem() bool {
 
 // pure reports whether in does nothing but write Dst.
 func (in *Ins) pure() bool {
-	return in.Op >= Mov && in.Op <= Lea || in.Op == LoadCtx || in.Op == Load && !in.Check
+	switch in.Op {
+	case LoadCtx, Lookup, CPUID:
+		return true
+	case Load:
+		return !in.Check
+	}
+	return in.Op >= Mov && in.Op <= Lea
 }
 
 // jumps reports whether in may go to Target, within the function.

@@ -17,6 +17,19 @@ func (o *optimiser) narrowNode(n *node) bool {
 	})
 }
 
+// strip lets a 32-bit operation read what its operands are zero-extensions of.
+func (o *optimiser) strip(n *node) (changed bool) {
+	if n.Wide || n.Op < Add || n.Op > Neg && n.Op != Jump {
+		return false
+	}
+	for _, v := range [...]*value{&n.a, &n.b} {
+		if inner := o.node(*v); inner != nil && inner.Op == Mov && !inner.Wide && !o.stale(inner.b) {
+			*v, changed = inner.b, true
+		}
+	}
+	return changed
+}
+
 // lowHalf are the operations whose lower half depends on lower halves only.
 func lowHalf(op Op) bool { return op >= Add && op <= Xor }
 

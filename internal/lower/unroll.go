@@ -8,7 +8,7 @@ import "github.com/sandbpf/sandbpf/asm"
 //	h' m'   the copies, none of which looks at the budget
 //	...
 //	R       back to the first copy if the slice lasts, else fall through
-//	h  m    the loop as it was
+//	h  m    the loop as it was, going back to G
 //
 // so that a run that uses up its budget does so in the loop as it was, at the same
 // instruction as without copies.
@@ -36,14 +36,14 @@ type loop struct {
 type unroller struct {
 	p      *Program
 	loops  []loop  // in order
-	moved  []int32 // by old block: where references from outside of its loop go
+	moved  []int32 // by old block: where references to it go
 	slow   []int32 // by old block: where it is itself
 	blocks []Block
 }
 
 // smallLoops returns the loops that are worth it.
 func (p *Program) smallLoops() (found []loop) {
-	first, last := p.jumpSources()
+	first, last := p.backJumps()
 	entry := make(map[int32]bool, len(p.Funcs))
 	for _, f := range p.Funcs {
 		entry[f.Block] = true
@@ -53,44 +53,55 @@ func (p *Program) smallLoops() (found []loop) {
 			continue
 		}
 		l := loop{head: h, end: last[h] + 1}
-		if n := p.repeatable(l, first, last); n > 0 {
-			l.copies = maxCopies
-			if 2*n > maxUnrolled {
-				l.copies = 2
-			}
-			found = append(found, l)
-			h = l.end - 1
+		n := p.repeatable(l)
+		if n == 0 { // perhaps an outer loop has the same head
+			l.end = first[h] + 1
+			n = p.repeatable(l)
 		}
+		if n == 0 {
+			continue
+		}
+		l.copies = maxCopies
+		if 2*n > maxUnrolled {
+			l.copies = 2
+		}
+		found = append(found, l)
+		h = l.end - 1
 	}
 	return found
 }
 
-// jumpSources returns for each block the first and the last block that jumps to it.
-func (p *Program) jumpSources() (first, last []int32) {
+// backJumps returns for each block the first and the last block that jumps back to it, -1
+// if none does.
+func (p *Program) backJumps() (first, last []int32) {
 	first, last = make([]int32, len(p.Blocks)), make([]int32, len(p.Blocks))
 	for i := range last {
-		first[i], last[i] = int32(len(p.Blocks)), -1
+		first[i], last[i] = -1, -1
 	}
 	for i := range p.Blocks {
-		if in := p.Blocks[i].Last(); in != nil && in.jumps() && !p.Blocks[i].Dead {
-			first[in.Target] = min(first[in.Target], int32(i))
-			last[in.Target] = max(last[in.Target], int32(i))
+		in := p.Blocks[i].Last()
+		if in == nil || !in.jumps() || p.Blocks[i].Dead || in.Target > int32(i) {
+			continue
 		}
+		if first[in.Target] < 0 {
+			first[in.Target] = int32(i)
+		}
+		last[in.Target] = int32(i)
 	}
 	return first, last
 }
 
 // repeatable returns how many instructions a loop has, 0 if it cannot be unrolled.
-func (p *Program) repeatable(l loop, first, last []int32) (n int) {
+func (p *Program) repeatable(l loop) (n int) {
 	for i := l.head; i < l.end; i++ {
 		b := &p.Blocks[i]
 		if b.Func < 0 || p.Funcs[b.Func].Calls || b.Dead {
 			return 0
 		}
-		if i > l.head && (b.LoopHead || last[i] >= 0 && (first[i] < l.head || last[i] >= l.end)) {
+		if i > l.head && b.LoopHead {
 			return 0
 		}
-		if n += len(b.Ins); n > maxUnrolled {
+		if n += max(len(b.Ins), 1); n > maxUnrolled {
 			return 0
 		}
 		if in := b.Last(); in != nil && in.Op >= Atomic && in.Op != Jump && in.Op != Goto {
@@ -127,20 +138,12 @@ func (u *unroller) place() {
 // build writes the blocks anew.
 func (u *unroller) build() {
 	p, at := u.p, 0
-	var current loop
 	for i := range int32(len(p.Blocks)) {
 		if at < len(u.loops) && i == u.loops[at].head {
-			current = u.loops[at]
+			u.repeat(u.loops[at])
 			at++
-			u.repeat(current)
 		}
-		inside := i < current.end
-		u.blocks = append(u.blocks, u.redirect(p.Blocks[i], func(to int32) int32 {
-			if inside && to == current.head {
-				return u.slow[to]
-			}
-			return u.moved[to]
-		}))
+		u.blocks = append(u.blocks, u.redirect(p.Blocks[i], func(to int32) int32 { return u.moved[to] }))
 	}
 	for _, l := range u.loops {
 		u.blocks[u.slow[l.head]].Resume = u.moved[l.head]

@@ -30,20 +30,20 @@ const codeAlign = 64
 // amd64, whose instruction cache needs no flush.
 type Code struct {
 	mu     sync.Mutex
-	arena  *Arena
+	pages  codePages
 	used   int
 	users  int
 	sealed bool
 }
 
 // NewCode returns writable pages for size bytes of code, with one user: the
-// caller. Each program takes its size rounded up to 64 bytes.
+// caller. Each program takes its size rounded up to 64 bytes. The error wraps ErrNoMemory.
 func NewCode(size int) (*Code, error) {
-	a, err := New(size)
+	p, err := takePages(size)
 	if err != nil {
 		return nil, err
 	}
-	return &Code{arena: a, users: 1}, nil
+	return &Code{pages: p, users: 1}, nil
 }
 
 // Write copies a program in and returns the address that it will run at. The
@@ -51,18 +51,19 @@ func NewCode(size int) (*Code, error) {
 func (c *Code) Write(code []byte) (uintptr, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	room := c.pages.bytes()
 	switch {
 	case c.users == 0:
 		return 0, ErrClosed
 	case c.sealed:
 		return 0, ErrSealed
-	case len(code) > c.arena.Size()-c.used:
-		return 0, fmt.Errorf("mem: %d bytes of code, %d left: %w", len(code), c.arena.Size()-c.used, ErrNoMemory)
+	case len(code) > len(room)-c.used:
+		return 0, fmt.Errorf("mem: %d bytes of code, %d left: %w", len(code), len(room)-c.used, ErrNoMemory)
 	}
 	at := c.used
-	copy(c.arena.Bytes()[at:], code)
-	c.used = min(roundUp(at+len(code), codeAlign), c.arena.Size())
-	return uintptr(unsafe.Add(c.arena.Base(), at)), nil
+	copy(room[at:], code)
+	c.used = min(roundUp(at+len(code), codeAlign), len(room))
+	return uintptr(unsafe.Add(unsafe.Pointer(unsafe.SliceData(room)), at)), nil
 }
 
 // Seal makes the code executable and read-only, for good. Sealing twice does
@@ -78,7 +79,7 @@ func (c *Code) Seal() error {
 	case runtime.GOARCH != "amd64":
 		return fmt.Errorf("mem: seal code on %s: %w", runtime.GOARCH, ErrNoExec)
 	}
-	if err := c.arena.res.seal(); err != nil {
+	if err := c.pages.seal(); err != nil {
 		return fmt.Errorf("mem: seal code: %w: %w", ErrNoExec, err)
 	}
 	c.sealed = true
@@ -96,7 +97,7 @@ func (c *Code) Retain() bool {
 	return true
 }
 
-// Release takes a user away; the last one gives the pages back to the OS. It
+// Release takes a user away; the last one gives the pages back. It
 // must not be called while the user's code can still be running.
 func (c *Code) Release() error {
 	c.mu.Lock()
@@ -107,5 +108,5 @@ func (c *Code) Release() error {
 	if c.users--; c.users > 0 {
 		return nil
 	}
-	return c.arena.Close()
+	return c.pages.free()
 }

@@ -60,6 +60,13 @@ func TestCodePages(t *testing.T) {
 	require.Equal(t, "rw-p", protection(t, addr))
 	require.NoError(t, c.Seal())
 	require.Equal(t, "r-xp", protection(t, addr))
-	require.Equal(t, "---p", protection(t, addr-1))
 	require.NoError(t, c.Release())
+
+	again, err := NewCode(6)
+	require.NoError(t, err)
+	reused, err := again.Write([]byte{0xc3})
+	require.NoError(t, err)
+	require.Equal(t, addr, reused)
+	require.Equal(t, "rw-p", protection(t, addr))
+	require.NoError(t, again.Release())
 }

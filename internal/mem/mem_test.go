@@ -1,8 +1,10 @@
 package mem
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -154,13 +156,14 @@ func TestStrings(t *testing.T) {
 func TestCode(t *testing.T) {
 	c, err := NewCode(100)
 	require.NoError(t, err)
+	room := len(c.pages.bytes())
 	ret42 := []byte{0xb8, 42, 0, 0, 0, 0xc3} // mov eax, 42; ret
 	a, err := c.Write(ret42)
 	require.NoError(t, err)
 	b, err := c.Write(ret42)
 	require.NoError(t, err)
 	require.Equal(t, a+codeAlign, b)
-	_, err = c.Write(make([]byte, 100))
+	_, err = c.Write(make([]byte, room-codeAlign))
 	require.ErrorIs(t, err, ErrNoMemory)
 
 	err = c.Seal()
@@ -172,16 +175,41 @@ func TestCode(t *testing.T) {
 		_, err = c.Write(ret42)
 		require.ErrorIs(t, err, ErrSealed)
 	}
-	require.Equal(t, ret42, c.arena.Bytes()[codeAlign:][:len(ret42)])
+	require.Equal(t, ret42, c.pages.bytes()[codeAlign:][:len(ret42)])
 
 	require.True(t, c.Retain())
 	require.NoError(t, c.Release())
-	require.NotNil(t, c.arena.Bytes(), "there is a user left")
+	require.NotZero(t, c.pages.chunk.used&c.pages.mask(), "there is a user left")
 	require.NoError(t, c.Release())
-	require.Nil(t, c.arena.Bytes())
+	require.Zero(t, c.pages.chunk.used&c.pages.mask())
 	require.False(t, c.Retain())
 	require.ErrorIs(t, c.Release(), ErrClosed)
 	require.ErrorIs(t, c.Seal(), ErrClosed)
 	_, err = c.Write(ret42)
 	require.ErrorIs(t, err, ErrClosed)
+}
+
+// TestCodePool takes and frees runs of pages at random: no page is given out twice, and in the
+// end no more is kept than a chunk.
+func TestCodePool(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var live []*Code
+	for range 300 {
+		if len(live) > 0 && r.IntN(5) < 2 {
+			i := r.IntN(len(live))
+			b := live[i].pages.bytes()
+			require.Equal(t, len(b), bytes.Count(b, b[:1]), "somebody else writes here")
+			require.NoError(t, live[i].Release())
+			live = append(live[:i], live[i+1:]...)
+			continue
+		}
+		c, err := NewCode(1 + r.IntN(20*pageSize))
+		require.NoError(t, err)
+		copy(c.pages.bytes(), bytes.Repeat([]byte{byte(r.Uint32())}, len(c.pages.bytes())))
+		live = append(live, c)
+	}
+	for _, c := range live {
+		require.NoError(t, c.Release())
+	}
+	require.LessOrEqual(t, len(codePool.chunks), 2)
 }

@@ -23,4 +23,10 @@ func reserve(size int) (reservation, unsafe.Pointer, error) {
 
 func (r reservation) release() error { return nil }
 
-func (r reservation) seal() error { return errors.ErrUnsupported }
+// protect fails for executable memory.
+func (r reservation) protect(_, _ int, executable bool) error {
+	if executable {
+		return errors.ErrUnsupported
+	}
+	return nil
+}

@@ -36,7 +36,11 @@ func (r reservation) inner() []byte { return r.all[pageSize : len(r.all)-pageSiz
 
 func (r reservation) release() error { return unix.Munmap(r.all) }
 
-// seal takes write permission away and gives execute permission.
-func (r reservation) seal() error {
-	return unix.Mprotect(r.inner(), unix.PROT_READ|unix.PROT_EXEC)
+// protect makes n bytes at off, whole pages, executable or else writable, never both.
+func (r reservation) protect(off, n int, executable bool) error {
+	prot := unix.PROT_READ | unix.PROT_WRITE
+	if executable {
+		prot = unix.PROT_READ | unix.PROT_EXEC
+	}
+	return unix.Mprotect(r.inner()[off:off+n], prot)
 }

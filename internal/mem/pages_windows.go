@@ -33,8 +33,11 @@ func (r reservation) release() error {
 	return windows.VirtualFree(r.addr, 0, windows.MEM_RELEASE)
 }
 
-// seal takes write permission away and gives execute permission.
-func (r reservation) seal() error {
-	var old uint32
-	return windows.VirtualProtect(r.addr+uintptr(pageSize), uintptr(r.size), windows.PAGE_EXECUTE_READ, &old)
+// protect makes n bytes at off, whole pages, executable or else writable, never both.
+func (r reservation) protect(off, n int, executable bool) error {
+	prot, old := uint32(windows.PAGE_READWRITE), uint32(0)
+	if executable {
+		prot = windows.PAGE_EXECUTE_READ
+	}
+	return windows.VirtualProtect(r.addr+uintptr(pageSize+off), uintptr(n), prot, &old)
 }

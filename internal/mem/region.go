@@ -63,6 +63,15 @@ func (r Region) Contains(addr, size uintptr) bool {
 	return off <= r.Len && size <= r.Len-off
 }
 
+// Cells is an array of values of one size, or one for each CPU: value i of a CPU is at
+// Base + cpu*CPUStride + i*Stride, for i below Len.
+type Cells struct {
+	Base      uint64
+	Stride    uint64 // bytes
+	CPUStride uint64 // bytes; 0: the CPUs share one array
+	Len       uint32
+}
+
 // Finder finds the region that holds an address. A map is a Finder of its
 // values: it returns the bounds of the single value that addr points into.
 // Find is called with any integer that a program made up.

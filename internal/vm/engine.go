@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
@@ -78,6 +79,12 @@ type DirectMap interface {
 	Map
 	// ValueAddr returns the address of the byte at off in the first value.
 	ValueAddr(off uint32) (uint64, error)
+}
+
+// ArrayMap is a map that may have its values in cells.
+type ArrayMap interface {
+	Map
+	Cells() (mem.Cells, bool)
 }
 
 // Immediate returns what the 64-bit immediate load at slot of p puts into its register.

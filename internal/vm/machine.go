@@ -190,8 +190,11 @@ func (c *CPU) Random() uint32 {
 	x ^= x << 25
 	x ^= x >> 27
 	c.Rand = x
-	return uint32(x * 0x2545f4914f6cdd1d >> 32)
+	return uint32(x * RandomFactor >> 32)
 }
+
+// RandomFactor is the last step of [CPU.Random], for engines that take it themselves.
+const RandomFactor = 0x2545f4914f6cdd1d
 
 // Tracef writes a line of bpf_trace_printk.
 func (m *Machine) Tracef(line []byte) {

@@ -39,6 +39,13 @@ func (r Rules) ALU(op asm.ALUOp, wide bool, dst, src Scalar) Scalar {
 	return alu[w64](r, op, wide, &dst, &src)
 }
 
+// ALUTo is [Rules.ALU] in place.
+//
+//go:noinline // inlined into another package, its operands would escape
+func (r Rules) ALUTo(op asm.ALUOp, wide bool, dst, src *Scalar) {
+	*dst = alu[w64](r, op, wide, dst, src)
+}
+
 func alu[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
 	h := bitsOf[W]() / 2
 	switch {

@@ -170,3 +170,25 @@ func TestRefineSame(t *testing.T) {
 		}
 	}
 }
+
+// TestRefineImm shows that an immediate is a constant operand like others.
+func TestRefineImm(t *testing.T) {
+	r := newRand(11)
+	for range randomTries() / 10 {
+		for _, rules := range []Rules{Linux, Tight} {
+			s, _ := randomScalar[w64](r, rules)
+			imm := random(r)
+			op := jumpOps[int(random(r)%uint64(len(jumpOps)))]
+			for _, wide := range []bool{false, true} {
+				for _, taken := range []bool{false, true} {
+					a, b, c := s, s, Const(imm)
+					want := rules.Refine(op, wide, taken, &a, &c)
+					require.Equal(t, want, rules.RefineImm(op, wide, taken, &b, imm))
+					if want {
+						require.Equal(t, a, b)
+					}
+				}
+			}
+		}
+	}
+}

@@ -29,6 +29,18 @@ func linuxRefine[W width](op asm.JumpOp, wide bool, a, b *Scalar) {
 	linuxSane[W](b)
 }
 
+// linuxRefineImm is linuxRefine for the first of two operands, the other being a constant.
+func linuxRefineImm[W width](op asm.JumpOp, wide bool, a *Scalar, imm uint64) {
+	n := sizeOf[W](wide)
+	x, y := view[W](a, wide), constWord(imm, n)
+	if linuxRefineWords(op, &x, &y, n) == &x {
+		a.forgetBounds(bitsOf[W]())
+	}
+	setView[W](a, &x, wide)
+	linuxSync[W](a)
+	linuxSane[W](a)
+}
+
 // linuxRefineWords is regs_refine_cond_op on the words that are compared, of n bits. It
 // returns the word that Linux forgets the bounds of, or nil. Ends wrap around where
 // Linux lets them: on an edge that cannot be taken.

@@ -49,6 +49,21 @@ func (r Rules) Refine(op asm.JumpOp, wide, taken bool, a, b *Scalar) bool {
 	return refine[w64](r, op, wide, taken, a, b)
 }
 
+// RefineImm is [Rules.Refine] with an immediate, of which nothing is to be learned.
+//
+//go:noinline // inlined into another package, its operands would escape
+func (r Rules) RefineImm(op asm.JumpOp, wide, taken bool, a *Scalar, imm uint64) bool {
+	if r != Linux {
+		b := constant[w64](imm)
+		return refine[w64](r, op, wide, taken, a, &b)
+	}
+	if !taken {
+		op = negated(op)
+	}
+	linuxRefineImm[w64](op, wide, a, imm)
+	return true
+}
+
 func refine[W width](r Rules, op asm.JumpOp, wide, taken bool, a, b *Scalar) bool {
 	if !taken {
 		op = negated(op)

@@ -1,0 +1,176 @@
+package lower
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/mem"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/verifier"
+)
+
+// build brings text into blocks.
+func build(t testing.TB, text string, env Env) *Program {
+	t.Helper()
+	insns, err := asm.Parse(strings.ReplaceAll(text, "; ", "\n"))
+	require.NoError(t, err)
+	insns, err = insns.Resolve()
+	require.NoError(t, err)
+	p := &prog.Program{Name: "test"}
+	for _, ins := range insns {
+		p.Insns = append(p.Insns, ins)
+		if ins.Slots() == 2 {
+			p.Insns = append(p.Insns, asm.Instruction{})
+		}
+	}
+	if env.Immediate == nil {
+		env.Immediate = func(slot int) (uint64, error) { return uint64(p.Insns[slot].Imm), nil }
+	}
+	if env.HasHelper == nil {
+		env.HasHelper = func(asm.BuiltinFunc) bool { return true }
+	}
+	low, err := Build(p, env)
+	require.NoError(t, err)
+	return low
+}
+
+// TestOptimise shows what each rule makes of a block.
+func TestOptimise(t *testing.T) {
+	for _, c := range []struct{ name, prog, want string }{
+		{"copy", "r3 = r1; r3 += r2; r0 = r3; exit", "r0 = r1 + r2; exit"},
+		{"constant", "r0 = 5; r0 *= 7; r0 ^= 1; exit", "r0 = 34; exit"},
+		{"division by zero", "r0 = 5; r3 = 0; r0 /= r3; exit", "r0 = 0; exit"},
+		{"dead", "r3 = r1; r3 *= 9; r0 = 1; exit", "r0 = 1; exit"},
+		{"sum", "r3 = r1; r3 += 4; r3 += 8; r0 = r3; exit", "r0 = r1 + 12; exit"},
+		{"displacement", "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit", "r0 = u32[r1+12]?; exit"},
+		{"index", "r3 = r2; r3 <<= 3; r4 = r1; r4 += r3; r0 = *(u64 *)(r4 + 8); exit", "r0 = u64[r1+r2*8+8]?; exit"},
+		{"index on the stack", "r4 = r10; r4 += -64; r4 += r2; r0 = *(u8 *)(r4 + 1); exit", "r0 = u8[r10+r2*1-63]?; exit"},
+		{"zero-extension by shifts", "r0 = r1; r0 <<= 32; r0 >>= 32; exit", "w0 = r1; exit"},
+		{"zero-extension of a narrow value", "r3 = *(u32 *)(r1 + 0); w0 = w3; exit", "r0 = u32[r1]?; exit"},
+		{"sign-extension by shifts", "r0 = r1; r0 <<= 48; r0 s>>= 48; exit", "r0 = sext16 r1; exit"},
+		{"rotation", "r3 = r1; r3 <<= 13; r0 = r1; r0 >>= 51; r0 |= r3; exit", "r0 = r1 rol 13; exit"},
+		{"rotation in place", "r0 = r1; r0 <<= 13; r1 >>= 51; r0 |= r1; exit", "r0 = r1 rol 13; exit"},
+		{"rotation of 32 bits", "w0 = w1; w3 = w1; w0 <<= 5; w3 >>= 27; w0 |= w3; exit", "w0 = r1 rol 5; exit"},
+		{"no rotation", "r3 = r1; r3 <<= 13; r0 = r1; r0 >>= 50; r0 |= r3; exit", "r3 = r1 << 13; r1 = r1 >> 50; r0 = r1 | r3; exit"},
+		{"power of two", "r0 = r1; r0 *= 8; r2 /= 16; r0 += r2; exit", "r1 = r1 << 3; r2 = r2 >> 4; r0 = r1 + r2; exit"},
+		{"modulo", "r0 = r1; r0 %= 64; exit", "r0 = r1 & 63; exit"},
+		{"large constant, once", "r3 = 0x123456789a ll; r1 += r3; r2 ^= r3; r0 = r1; r0 *= r2; exit",
+			"r0 = 78187493530; r1 = r1 + r0; r2 = r2 ^ r0; r0 = r1 * r2; exit"},
+		{"store", "r3 = 7; *(u32 *)(r10 - 8) = r3; r0 = 0; exit", "u32[r10-8] = 7; r0 = 0; exit"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := build(t, c.prog, Env{})
+			Optimise(p)
+			require.Equal(t, c.want, p.text())
+		})
+	}
+}
+
+// TestMovesAtTheEnd lets registers change places in ways that no single order of moves does.
+func TestMovesAtTheEnd(t *testing.T) {
+	p := build(t, "r0 = 0; r3 = r1; r1 = r2; r2 = r3; call bpf_ktime_get_ns; exit", Env{})
+	Optimise(p)
+	require.Contains(t, p.text(), "r1 <-> r2")
+}
+
+// TestUnroll shows guard, copies and the loop as it was.
+func TestUnroll(t *testing.T) {
+	p := build(t, "r0 = 0; again: r0 += r1; r0 *= 3; if r0 < r2 goto again; exit", Env{})
+	Optimise(p)
+	Unroll(p)
+	want := `r0 = 0
+guard 12 goto 7
+r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
+r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
+r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
+r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
+repeat 12 goto 2
+r0 = r0 + r1; r0 = r0 * 3; if r0 jlt r2 goto 1
+exit`
+	require.Equal(t, want, p.text())
+	require.Equal(t, int32(1), p.Blocks[7].Resume, "a run that was interrupted may go back to the copies")
+}
+
+// TestNotUnrolled has loops that are left alone.
+func TestNotUnrolled(t *testing.T) {
+	for name, text := range map[string]string{
+		"calls":        "r6 = 9; again: call bpf_ktime_get_ns; r6 -= 1; if r6 != 0 goto again; exit",
+		"at the entry": "again: r1 += 1; if r1 < r2 goto again; r0 = 0; exit",
+		"too long":     "r0 = 0; again: " + strings.Repeat("r0 *= 3; r0 += r1; ", 20) + "if r0 < r2 goto again; exit",
+	} {
+		p := build(t, text, Env{})
+		before := len(p.Blocks)
+		Unroll(p)
+		require.Len(t, p.Blocks, before, name)
+	}
+}
+
+// TestProof leaves out what the proof has shown not to be needed.
+func TestProof(t *testing.T) {
+	text := "r3 = *(u32 *)(r1 + 4); if r3 == 0 goto out; r0 = *(u8 *)(r2 + 0); exit; out: r0 = 1; exit"
+	proof := &verifier.Proof{Insns: make([]verifier.InsnProof, 6)}
+	for i := range proof.Insns {
+		proof.Insns[i].Seen = i < 4
+	}
+	proof.Insns[0].Access = verifier.Access{Memory: verifier.MemCtx, Proved: true, Const: true, Off: 4}
+	proof.Insns[1].Falls = true
+	proof.Insns[2].Access = verifier.Access{Memory: verifier.MemPacket, Proved: true}
+	layout := &prog.CtxLayout{Size: 8, Fields: []prog.CtxField{{Name: "data", Size: 4, Kind: prog.PacketData}, {Name: "len", Off: 4, Size: 4}}}
+	p := build(t, text, Env{Proof: proof, Layout: layout})
+	require.Equal(t, "r3 = u32[r1+4]; nop\nr0 = u8[r2]; exit\n", p.text())
+	proof.Insns[0].Access.Off = 0
+	proof.Insns[0].Access.Proved = true
+	p = build(t, strings.Replace(text, "r1 + 4", "r1 + 0", 1), Env{Proof: proof, Layout: layout})
+	require.Equal(t, LoadCtx, p.Blocks[0].Ins[0].Op, "a pointer field stands for what the CPU has")
+}
+
+// TestLookup finds arrays whose values need no call to be found.
+func TestLookup(t *testing.T) {
+	cells := mem.Cells{Base: 0x1000, Stride: 8, Len: 4}
+	env := Env{Cells: func(addr uint64) (mem.Cells, bool) { return cells, addr == 0x777 }}
+	for text, want := range map[string]string{
+		"*(u32 *)(r10 - 4) = 1; r2 = r10; r2 += -4; r1 = 0x777 ll; call bpf_map_lookup_elem; exit": "lookup",
+		"*(u32 *)(r10 - 4) = 1; r2 = r10; r2 += -4; r1 = 0x778 ll; call bpf_map_lookup_elem; exit": "helper",
+		"r1 = 0x777 ll; call bpf_map_lookup_elem; exit":                                            "helper", // r2 is not known
+		"r2 = r10; r2 += -2; r1 = 0x777 ll; call bpf_map_lookup_elem; exit":                        "helper", // the key ends behind the frame
+	} {
+		require.Contains(t, build(t, text, env).text(), want, text)
+	}
+}
+
+// TestFunctions finds what calls have to keep, and how deep they nest.
+func TestFunctions(t *testing.T) {
+	p := build(t, "r6 = 1; call f; exit; f: r7 = r10; r7 += -8; *(u64 *)(r7 + 0) = 0; call g; r0 = r7; exit; g: r0 = 0; exit", Env{})
+	require.Len(t, p.Funcs, 3)
+	require.Equal(t, []int{3, 2, 1}, []int{p.Funcs[0].Depth, p.Funcs[1].Depth, p.Funcs[2].Depth})
+	require.Equal(t, []bool{false, true, false}, []bool{p.Funcs[0].Exposed, p.Funcs[1].Exposed, p.Funcs[2].Exposed})
+	require.Equal(t, Regs(1<<7), p.Funcs[1].Saved)
+	require.False(t, p.Shared)
+	require.True(t, build(t, "call f; f: r0 = 1; exit", Env{}).Shared, "the entry falls into the function")
+	require.Equal(t, prog.MaxFrames, build(t, "call f; exit; f: call f; exit", Env{}).Funcs[1].Depth)
+}
+
+// TestManyFunctions keeps the time bounded that functions take which share their blocks: each
+// of these falls into the next.
+func TestManyFunctions(t *testing.T) {
+	const n = 3000
+	var b asm.Instructions
+	for i := range n {
+		b = append(b, asm.CallLocal(""))
+		b[i].Imm = n - 1
+	}
+	for range n {
+		b = append(b, asm.JEq.Imm(asm.R1, 0, ""))
+	}
+	b = append(b, asm.Mov.Imm(asm.R0, 0), asm.Return())
+	p := &prog.Program{Insns: b}
+	began := time.Now()
+	low, err := Build(p, Env{})
+	require.NoError(t, err)
+	require.True(t, low.Shared)
+	require.Less(t, time.Since(began), 5*time.Second)
+}

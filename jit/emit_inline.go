@@ -1,0 +1,86 @@
+package jit
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/sandbpf/sandbpf/internal/lower"
+	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/jit/amd64"
+)
+
+// Where a CPU has what inlined helpers read.
+const (
+	cpuID   = int32(unsafe.Offsetof(vm.CPU{}.ID))
+	cpuRand = int32(unsafe.Offsetof(vm.CPU{}.Rand))
+)
+
+// lookup finds a value of an array by the index in memory; see maps.Header for the layout.
+func (e *emitter) lookup(in *lower.Ins) {
+	cells, dst := &e.p.Cells[in.Imm], reg(in.Dst)
+	e.Load(4, false, dst, e.mem(in))
+	e.RI(amd64.Cmp, amd64.W32, dst, int32(cells.Len))
+	inside := e.JccShort(amd64.B)
+	e.RR(amd64.Xor, amd64.W32, dst, dst)
+	none := e.JmpShort()
+	e.Land(inside)
+	if s := cells.Stride; s&(s-1) == 0 {
+		e.ShiftImm(amd64.Shl, amd64.W64, dst, uint8(bits.TrailingZeros64(s)))
+	} else {
+		e.IMulImm(amd64.W64, dst, dst, int32(s))
+	}
+	e.MovImm(scratch, cells.Base)
+	e.RR(amd64.Add, amd64.W64, dst, scratch)
+	if cells.CPUStride != 0 {
+		e.Load(8, false, scratch, onStackCPU)
+		e.Load(8, false, scratch, amd64.At(scratch, cpuID))
+		e.IMulImm(amd64.W64, scratch, scratch, int32(cells.CPUStride))
+		e.RR(amd64.Add, amd64.W64, dst, scratch)
+	}
+	e.Land(none)
+}
+
+// leaf calls the assembly that there is for a helper, if any, and goes on at after unless
+// it declines.
+//
+// A leaf finds r1 to r5 in RDI, RSI, RDX, RCX and R8, and the vm.CPU in R11. It returns r0
+// in RAX with CF clear, and may have changed the five, R10, R11, flags and vector registers; a
+// verified program does not read r1 to r5 behind a call. Or it sets CF, has changed nothing
+// but RAX, R10, R11, flags and vector registers, and Go does the call.
+func (e *emitter) leaf(in *lower.Ins, after amd64.Label) {
+	env := &e.code.env
+	if env.Leaf == nil || env.Proof == nil {
+		return
+	}
+	i := int(env.Proof.Insns[in.Slot].Map)
+	if i < 0 || i >= len(env.Maps) {
+		return
+	}
+	addr := env.Leaf(e.p.Helpers[in.Imm], env.Maps[i])
+	if addr == 0 {
+		return
+	}
+	e.MovImm(scratch, uint64(addr))
+	e.Load(8, false, scratch2, onStackCPU)
+	e.CallReg(scratch)
+	e.Jcc(amd64.AE, after)
+}
+
+// random is what [vm.CPU.Random] does.
+func (e *emitter) random(dst amd64.Reg) {
+	e.Load(8, false, scratch2, onStackCPU)
+	state := amd64.At(scratch2, cpuRand)
+	e.Load(8, false, dst, state)
+	for _, step := range [...]struct {
+		op    amd64.Shift
+		count uint8
+	}{{amd64.Shr, 12}, {amd64.Shl, 25}, {amd64.Shr, 27}} {
+		e.Mov(amd64.W64, scratch, dst)
+		e.ShiftImm(step.op, amd64.W64, scratch, step.count)
+		e.RR(amd64.Xor, amd64.W64, dst, scratch)
+	}
+	e.Store(8, state, dst)
+	e.MovImm(scratch, vm.RandomFactor)
+	e.IMul(amd64.W64, dst, scratch)
+	e.ShiftImm(amd64.Shr, amd64.W64, dst, 32)
+}
