@@ -103,7 +103,7 @@ func (v *verifier) text(slot int) string {
 			}
 		}
 	}
-	return in.Instruction.String()
+	return in.Text(asm.Kernel)
 }
 
 // maxSteps is how many jumps of a path are told.

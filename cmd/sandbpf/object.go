@@ -20,10 +20,13 @@ import (
 func isObject(data []byte) bool { return bytes.HasPrefix(data, []byte("\x7fELF")) }
 
 // objectFlags are the flags of the commands that read an object.
-type objectFlags struct{ kconfig *string }
+type objectFlags struct {
+	kconfig *string
+	options []loader.Option // of the command's own
+}
 
 func newObjectFlags(fs *flag.FlagSet) *objectFlags {
-	return &objectFlags{fs.String("kconfig", "", "values of __kconfig variables, from the .config `FILE` of a kernel")}
+	return &objectFlags{kconfig: fs.String("kconfig", "", "values of __kconfig variables, from the .config `FILE` of a kernel")}
 }
 
 // open reads the object file of that name.
@@ -37,7 +40,7 @@ func (f *objectFlags) open(e *env, name string) (*sandbpf.CollectionSpec, error)
 
 // load reads an object from the bytes of a file.
 func (f *objectFlags) load(e *env, data []byte, name string) (*sandbpf.CollectionSpec, error) {
-	var options []loader.Option
+	options := slices.Clip(f.options)
 	if *f.kconfig != "" {
 		text, shown, err := e.read(*f.kconfig)
 		if err != nil {

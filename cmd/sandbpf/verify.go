@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandbpf/sandbpf"
+	"github.com/sandbpf/sandbpf/loader"
 	"github.com/sandbpf/sandbpf/verifier"
 )
 
@@ -21,7 +22,8 @@ verdict, how long it took, how many instructions were explored and how many
 states were kept. A refusal comes with its reason: what is wrong, in which line
 of the source, what is known of the register concerned and where from.
 
-No kernel is asked and nothing is run. Programs may be of any type of Linux.
+No kernel is asked and nothing is run. Programs may be of any type of Linux. CO-RE
+relocations are resolved against the types of Linux 6.18 on x86-64.
 
 Examples:
 
@@ -49,6 +51,7 @@ func setupVerify(fs *flag.FlagSet) func(*env, []string) error {
 		log:          fs.Bool("log", false, "show every instruction that is explored, as in Linux's log at level 2"),
 		unprivileged: fs.Bool("cap-bpf", false, "as loaded with CAP_BPF and CAP_NET_ADMIN only: kernel addresses must not leak"),
 	}
+	f.object.options = []loader.Option{loader.WithLinuxTypes()}
 	return f.run
 }
 
