@@ -2,7 +2,9 @@ package verifier
 
 import (
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/linux"
+	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
 // What a path will still read decides what a state has to agree in with another one to be
@@ -121,17 +123,45 @@ type stackEffect struct{ read, write uint64 }
 
 const allSlots = ^uint64(0)
 
-// place says where a register points in the frame, as far as the code alone tells.
+// place says what is in a register as far as the code alone tells: where it points in the frame, a
+// small number, or a map.
 type place int16
 
 const (
-	placeNone    place = 1       // no pointer into the frame
-	placeUnknown place = 2       // somewhere in the frame
-	placeUnset   place = 3       // no path has come here yet
-	placeLowest  place = -1 << 9 // places down to here are offsets from r10
+	placeNone    place = 1        // no pointer into the frame
+	placeUnknown place = 2        // somewhere in the frame
+	placeUnset   place = 3        // no path has come here yet
+	placeLowest  place = -1 << 9  // places down to here are offsets from r10;
+	placeMaybe   place = -1 << 10 // from here down, the same offsets of what may point elsewhere too
+	placeNumber  place = 16       // from here on it is a number,
+	placeMap     place = 1 << 12  // and from here on a map, by its index
 )
 
 func (p place) inFrame() bool { return p <= 0 || p == placeUnknown }
+
+// offset returns where p is in the frame, if that is known, and whether it certainly is there.
+func (p place) offset() (off int, known, certain bool) {
+	switch {
+	case p > 0:
+		return 0, false, false
+	case p > placeMaybe:
+		return int(p), true, true
+	}
+	return int(p - placeMaybe), true, false
+}
+
+// number returns the number that a register holds.
+func (p place) number() (int, bool) {
+	return int(p - placeNumber), p >= placeNumber && p < placeMap
+}
+
+// numberPlace is the place of a number.
+func numberPlace(n int64) place {
+	if n < 0 || n >= int64(placeMap-placeNumber) {
+		return placeNone
+	}
+	return placeNumber + place(n)
+}
 
 // join returns what is true of both.
 func (p place) join(q place) place {
@@ -140,10 +170,26 @@ func (p place) join(q place) place {
 		return p
 	case p == placeUnset:
 		return q
-	case p.inFrame() || q.inFrame():
+	case p.inFrame() && q.inFrame():
+		a, known, _ := p.offset()
+		if b, too, _ := q.offset(); known && too && a == b {
+			return placeMaybe + place(a)
+		}
 		return placeUnknown
+	case p.inFrame():
+		return p.maybe()
+	case q.inFrame():
+		return q.maybe()
 	}
 	return placeNone
+}
+
+// maybe returns the place of what may be at p, or not in the frame.
+func (p place) maybe() place {
+	if off, known, _ := p.offset(); known {
+		return placeMaybe + place(off)
+	}
+	return placeUnknown
 }
 
 type places [11]place
@@ -248,12 +294,16 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 		clobber(at)
 	case asm.KindCallHelper, asm.KindCallKfunc:
 		for r := 1; r <= v.numArgs(in); r++ {
-			if in.mark&markCallback != 0 && at[r].inFrame() {
-				effect.read = allSlots
+			if at[r].inFrame() {
+				effect.read |= v.argSlots(in, r, at)
 			}
-			effect.read |= slotsAbove(at[r])
 		}
 		clobber(at)
+	case asm.KindLoadImm64:
+		at[in.Dst%11] = placeNone
+		if in.Src == asm.PseudoMapIdx {
+			at[in.Dst%11] = placeMap + place(in.ImmLo())
+		}
 	default:
 		v.overwritten(in, at)
 	}
@@ -283,14 +333,18 @@ func (v *verifier) moved(in *insn, at *places) place {
 	case in.info.ALU == asm.Mov && byReg:
 		return src
 	case in.info.ALU == asm.Mov:
-		return placeNone
+		return numberPlace(in.Imm)
 	case byReg && src.inFrame():
 		return placeUnknown
 	case !dst.inFrame():
 		return placeNone
-	case in.info.ALU == asm.Add && !byReg && in.info.Wide && dst != placeUnknown:
-		if off := int64(dst) + in.Imm; off <= 0 && off >= int64(placeLowest) {
-			return place(off)
+	case in.info.ALU == asm.Add && !byReg && in.info.Wide:
+		off, known, certain := dst.offset()
+		if to := int64(off) + in.Imm; known && to <= 0 && to >= int64(placeLowest) {
+			if certain {
+				return place(to)
+			}
+			return placeMaybe + place(to)
 		}
 	}
 	return placeUnknown
@@ -298,11 +352,12 @@ func (v *verifier) moved(in *insn, at *places) place {
 
 // slotsRead returns the slots that an access of size bytes may read.
 func slotsRead(p place, off, size int) uint64 {
-	if !p.inFrame() {
+	if !p.inFrame() || size == 0 {
 		return 0
 	}
-	lo, hi := int(p)+off, int(p)+off+size
-	if p == placeUnknown || lo < -512 || hi > 0 {
+	at, known, _ := p.offset()
+	lo, hi := at+off, at+off+size
+	if !known || lo < -512 || hi > 0 {
 		return allSlots
 	}
 	return uint64(1)<<slotIndex(lo)*2 - uint64(1)<<slotIndex(hi-1)
@@ -310,23 +365,96 @@ func slotsRead(p place, off, size int) uint64 {
 
 // slotsWritten returns the slots that an access of size bytes writes whole.
 func slotsWritten(p place, off, size int) uint64 {
-	if !p.inFrame() || p == placeUnknown || size != 8 {
+	at, _, certain := p.offset()
+	if !certain || size != 8 {
 		return 0
 	}
-	lo := int(p) + off
+	lo := at + off
 	if lo < -512 || lo > -8 || lo%8 != 0 {
 		return 0
 	}
 	return 1 << slotIndex(lo)
 }
 
+// argSlots returns the slots that a helper or kernel function may read through argument r, which points
+// into the frame.
+func (v *verifier) argSlots(in *insn, r int, at *places) uint64 {
+	p := at[r]
+	if in.mark&markCallback != 0 {
+		return allSlots
+	}
+	if in.kind == asm.KindCallKfunc {
+		return v.kfuncSlots(in, r, p)
+	}
+	proto := v.helperProto(asm.BuiltinFunc(in.Imm))
+	if proto == nil {
+		return slotsAbove(p)
+	}
+	arg := v.argOf(&proto.Args[r-1])
+	size := -1
+	switch arg.Kind {
+	case helper.ArgMapKey:
+		size = v.mostOfMaps(at[1], func(m *mapInfo) uint32 { return m.KeySize })
+	case helper.ArgMapValue:
+		size = v.mostOfMaps(at[1], func(m *mapInfo) uint32 { return m.ValueSize })
+	case helper.ArgMem:
+		if size = int(arg.Fixed); size == 0 && r < 5 {
+			var known bool
+			if size, known = at[r+1].number(); !known {
+				size = -1
+			}
+		}
+	case helper.ArgDynptr:
+		size = 16
+	}
+	if size < 0 {
+		return slotsAbove(p)
+	}
+	return slotsRead(p, 0, size)
+}
+
+// kfuncSlots is argSlots for kernel functions: it knows iterators and dynptrs.
+func (v *verifier) kfuncSlots(in *insn, r int, p place) uint64 {
+	k, ok := linux.KfuncByName(v.p.Kfuncs[in.Imm].Name)
+	if !ok || k.Proto == nil || r > len(k.Proto.Params) {
+		return slotsAbove(p)
+	}
+	t := k.Proto.Params[r-1].Type
+	if t == nil || t.Kind != prog.BTFPointer || t.Elem == nil {
+		return slotsAbove(p)
+	}
+	switch {
+	case t.Elem.Name == "bpf_dynptr", t.Elem.Name == "bpf_dynptr_kern":
+		return slotsRead(p, 0, 16)
+	case isIterStruct(t.Elem.Name):
+		if n := sizeOf(linux.Resolve(t.Elem)); n > 0 {
+			return slotsRead(p, 0, n)
+		}
+	}
+	return slotsAbove(p)
+}
+
+// mostOfMaps returns a size of the map that a register holds, or the largest one of all that it may hold if
+// that is not known.
+func (v *verifier) mostOfMaps(p place, size func(*mapInfo) uint32) int {
+	if p >= placeMap && int(p-placeMap) < v.numMaps {
+		return int(size(v.maps[p-placeMap]))
+	}
+	most := uint32(0)
+	for _, m := range v.maps {
+		most = max(most, size(m))
+	}
+	return int(min(most, prog.StackSize))
+}
+
 // slotsAbove returns the slots from p up: what a function that is given p may read.
 func slotsAbove(p place) uint64 {
-	switch {
+	switch off, known, _ := p.offset(); {
 	case p == placeUnknown:
 		return allSlots
-	case p >= 0 || p < -512:
+	case !known || off >= 0 || off < -prog.StackSize:
 		return 0
+	default:
+		return uint64(1)<<slotIndex(off)*2 - 1
 	}
-	return uint64(1)<<slotIndex(int(p))*2 - 1
 }
