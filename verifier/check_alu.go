@@ -92,21 +92,38 @@ func (v *verifier) checkALU(in *insn) error {
 // scalarALU computes with two numbers.
 func (v *verifier) scalarALU(in *insn, dst, src *reg) error {
 	info := in.info
+	if !v.leaks && (info.ALU == asm.Add || info.ALU == asm.Sub) && v.masks(in) {
+		if err := v.setMasking(in, masking{number: true}); err != nil {
+			return err
+		}
+	}
 	v.linkDelta(in, dst, src)
 	keep, off, id := dst.link, dst.off, dst.id
 	dst.precise = dst.precise && src.precise
-	if zero, ones, ok := domain.Linux.Forks(info.ALU, &dst.Scalar, &src.Scalar); ok {
-		s, err := v.push(v.insnIdx, v.insnIdx, errnoENOMEM)
-		if err != nil {
+	if info.ALU == asm.And || info.ALU == asm.Or {
+		if err := v.fork(in, dst, src); err != nil {
 			return err
 		}
-		r := &s.cur().regs[in.Dst]
-		r.Scalar = zero
-		r.unlink()
-		dst.Scalar = ones
 	}
 	domain.Linux.ALUTo(info.ALU, info.Wide, &dst.Scalar, &src.Scalar)
 	dst.id, dst.off, dst.link = id, off, keep
+	return nil
+}
+
+// fork goes on with two states where Linux does.
+func (v *verifier) fork(in *insn, dst, src *reg) error {
+	zero, ones, ok := domain.Linux.Forks(in.info.ALU, &dst.Scalar, &src.Scalar)
+	if !ok {
+		return nil
+	}
+	s, err := v.push(v.insnIdx, v.insnIdx, errnoENOMEM)
+	if err != nil {
+		return err
+	}
+	r := &s.cur().regs[in.Dst]
+	r.Scalar = zero
+	r.unlink()
+	dst.Scalar = ones
 	return nil
 }
 

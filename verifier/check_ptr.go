@@ -117,7 +117,7 @@ func (v *verifier) movePointer(in *insn, dst *reg, ptr, num reg, ptrReg, numReg 
 		dst.Scalar, _ = domain.Linux.Sync(dst.Scalar)
 	}
 	if !v.leaks {
-		return v.checkSpeculative(in, dst, &ptr, &num)
+		return v.checkSpeculative(in, dst, &ptr, &num, in.Dst == ptrReg)
 	}
 	return nil
 }
@@ -237,30 +237,4 @@ func subUnsigned(a, b domain.Bounds[uint64]) domain.Bounds[uint64] {
 		return domainUnknown.U64
 	}
 	return domain.Bounds[uint64]{Min: a.Min - b.Max, Max: a.Max - b.Min}
-}
-
-// checkSpeculative is what Linux asks of pointer arithmetic where speculative execution could carry
-// it out of bounds (sanitize_ptr_alu, sanitize_check_bounds).
-func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg) error {
-	if !num.Tnum.IsConst() && (num.S64.Min < 0) != (num.S64.Max < 0) {
-		return v.failReg(in.Dst, CodePtrUnbounded, errnoEACCES, "a number that may be negative or positive, added to a pointer without CAP_PERFMON")
-	}
-	switch dst.kind {
-	case ptrStack:
-		if !dst.Tnum.IsConst() {
-			return v.failReg(in.Dst, CodeStackVarOff, errnoEACCES, "variable stack offset without CAP_PERFMON")
-		}
-		if off := int64(dst.off) + int64(dst.Tnum.Value); off < -512 || off >= 0 {
-			return v.failReg(in.Dst, CodePtrBounds, errnoEACCES, "stack pointer out of range without CAP_PERFMON")
-		}
-	case ptrMapValue:
-		if err := v.inRegion(dst, in.Dst, 0, 1, int64(v.maps[dst.m].ValueSize), CodeMapBounds); err != nil {
-			return v.failReg(in.Dst, CodeMapBounds, errnoEACCES, "pointer arithmetic of it goes out of range, prohibited without CAP_PERFMON")
-		}
-	default:
-		if in.info.Source == asm.RegSource {
-			return v.failReg(in.Dst, CodePtrArith, errnoEACCES, "arithmetic on a pointer to %s with a number, without CAP_PERFMON", kindName(dst))
-		}
-	}
-	return nil
 }

@@ -394,6 +394,9 @@ func (v *verifier) regSafe(old, cur *reg, mode exactness) bool {
 	}
 	switch old.kind {
 	case scalar:
+		if v.limitsMatter {
+			return v.regExact(old, cur) && old.precise == cur.precise
+		}
 		if !old.precise && mode == includes && v.leaks {
 			return true
 		}

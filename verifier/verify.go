@@ -88,6 +88,9 @@ type verifier struct {
 	anyTailCall bool
 	usesArena   bool // the program refers to an arena
 
+	maskings     map[int]masking // without CAP_PERFMON, by instruction
+	limitsMatter bool            // some instruction is masked by what depends on the path
+
 	// The walk.
 	cur        *state
 	insnIdx    int
@@ -151,6 +154,8 @@ func (v *verifier) end() {
 	clear(v.types)
 	clear(v.typeOf)
 	clear(v.visits)
+	clear(v.maskings)
+	v.limitsMatter = false
 	v.dropStates()
 }
 
