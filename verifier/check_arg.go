@@ -494,7 +494,7 @@ func (v *verifier) argStack(a *access, r *reg, zeroOK bool) error {
 		raw = false
 		lo, hi = lo+int(r.S64.Min), hi+int(r.S64.Max)
 	}
-	if lo < -prog.StackSize || hi > 0 || lo > 0 || a.size > 0 && lo >= 0 {
+	if lo < -prog.StackSize || hi > 0 || lo >= 0 {
 		return v.failReg(a.r, CodeStackBounds, errnoEACCES, "%s accesses the stack at %d to %d, the frame is -%d to 0", meta.name(), lo, hi, prog.StackSize)
 	}
 	v.deepen(int(r.frame), lo)

@@ -140,7 +140,7 @@ func (v *verifier) globalParam(fn, i int) (kind globalArg, t *prog.BTFType, size
 		return argContext, nil, 0, false, nil
 	case target != nil && target.Name == "bpf_dynptr":
 		return argDynptr, nil, 0, false, nil
-	case has("trusted"):
+	case has("trusted") && target != nil:
 		return argTrusted, kernelStruct(target.Name), 0, has("nullable"), nil
 	case has("untrusted"):
 		return argUntrusted, target, 0, false, nil

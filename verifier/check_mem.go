@@ -366,6 +366,8 @@ func (v *verifier) accessPacket(a *access, r *reg, off int) error {
 		return v.failReg(a.r, CodePacketAccess, errnoEACCES, "programs of this type cannot write into the packet")
 	case !v.seesPacket:
 		return v.failReg(a.r, CodePacketAccess, errnoEACCES, "programs of this type cannot access the packet")
+	case a.write && r.has(rdonly):
+		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "write into bytes that the hook gives to be read only")
 	}
 	if err := v.inPacket(r, a.r, a.off, a.size, false); err != nil {
 		return err

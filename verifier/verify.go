@@ -78,6 +78,7 @@ type verifier struct {
 	numMaps int        // those of the program
 	types   []*prog.BTFType
 	typeOf  map[*prog.BTFType]uint32
+	objects map[*prog.BTFType][]field // special fields of types of objects
 	effects []stackEffect
 	places  []places
 	ints    []int
@@ -148,6 +149,7 @@ func (v *verifier) end() {
 	clear(v.maps)
 	clear(v.types)
 	clear(v.typeOf)
+	clear(v.objects)
 	clear(v.visits)
 	v.dropStates()
 }
