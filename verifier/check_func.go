@@ -267,6 +267,10 @@ func (v *verifier) globalArgs(fn int) error {
 				return err
 			}
 		case argMem:
+			if sub.movesPkt && (r.isPacket() || r.kind == ptrMem && r.has(packetSlice)) {
+				// Linux forgets that what the function was passed may not be there any more.
+				return v.failReg(at, CodePacketAccess, errnoEINVAL, "function %s may move the packet, and is passed memory of it", sub.name)
+			}
 			if err := v.globalMem(r, at, size); err != nil {
 				return err
 			}
