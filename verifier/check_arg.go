@@ -511,7 +511,7 @@ func (v *verifier) argStack(a *access, r *reg, zeroOK bool) error {
 		raw = false
 		lo, hi = lo+int(r.S64.Min), hi+int(r.S64.Max)
 	}
-	if lo < -prog.StackSize || hi > 0 || lo > 0 || a.size > 0 && lo >= 0 {
+	if lo < -prog.StackSize || hi > 0 || lo >= 0 {
 		return v.outsideStack(a.r, meta.name()+" accesses", lo, hi)
 	}
 	v.deepen(int(r.frame), lo)

@@ -333,4 +333,14 @@ func (v *verifier) sameStruct(t *prog.BTFType, off int, want *prog.BTFType, stri
 }
 
 // fieldsOfType returns the special fields of a struct of the program's.
-func (v *verifier) fieldsOfType(t *prog.BTFType) []field { return fieldsOf(t) }
+func (v *verifier) fieldsOfType(t *prog.BTFType) []field {
+	list, ok := v.objects[t]
+	if !ok {
+		list = fieldsOf(t)
+		if v.objects == nil {
+			v.objects = make(map[*prog.BTFType][]field)
+		}
+		v.objects[t] = list
+	}
+	return list
+}

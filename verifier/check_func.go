@@ -67,6 +67,7 @@ func (v *verifier) returnFromFrame() (int, error) {
 	s.frames = s.frames[:len(s.frames)-1]
 	v.freeFrame(callee)
 	if sync {
+		v.forgetKeys(len(s.frames))
 		if prev := v.previousAt(s, next); prev != nil {
 			v.widen(prev, s)
 		}
@@ -140,7 +141,7 @@ func (v *verifier) globalParam(fn, i int) (kind globalArg, t *prog.BTFType, size
 		return argContext, nil, 0, false, nil
 	case target != nil && target.Name == "bpf_dynptr":
 		return argDynptr, nil, 0, false, nil
-	case has("trusted"):
+	case has("trusted") && target != nil:
 		return argTrusted, kernelStruct(target.Name), 0, has("nullable"), nil
 	case has("untrusted"):
 		return argUntrusted, target, 0, false, nil
@@ -267,6 +268,10 @@ func (v *verifier) globalArgs(fn int) error {
 				return err
 			}
 		case argMem:
+			if sub.movesPkt && (r.isPacket() || r.kind == ptrMem && r.has(packetSlice)) {
+				// Linux forgets that what the function was passed may not be there any more.
+				return v.failReg(at, CodePacketAccess, errnoEINVAL, "function %s may move the packet, and is passed memory of it", sub.name)
+			}
 			if err := v.globalMem(r, at, size); err != nil {
 				return err
 			}
@@ -357,9 +362,20 @@ func (v *verifier) mapCallbackArgs(m int16, uid uint32, r *[11]reg) {
 	for i := 1; i <= 3; i++ {
 		r[i].m, r[i].aux = m, uid
 	}
+	r[2].frame = r[asm.R10].frame
 	if v.maps[m].hasLock {
 		r[3].id = v.nextID()
 	}
+}
+
+// forgetKeys invalidates the key that the callback in a frame was given, and may have stored: it is a
+// copy that is gone once the callback has returned. (In Linux it is the map's own.)
+func (v *verifier) forgetKeys(frame int) {
+	v.cur.eachReg(func(r *reg) {
+		if r.kind == ptrMapKey && int(r.frame) == frame {
+			v.lose(r)
+		}
+	})
 }
 
 // pushAsync puts off a walk of a function that runs on its own, later (push_async_cb).

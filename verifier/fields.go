@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -65,7 +66,8 @@ var kptrTags = map[string]fieldKind{
 // fieldsOf returns the special fields of a struct, by offset; t may be nil (btf_parse_fields).
 func fieldsOf(t *prog.BTFType) []field {
 	var list []field
-	collectFields(&list, t, t, 0, 0)
+	left := maxFieldWalk
+	collectFields(&list, &left, t, t, 0, 0)
 	slices.SortFunc(list, func(a, b field) int { return a.off - b.off })
 	return list
 }
@@ -73,10 +75,13 @@ func fieldsOf(t *prog.BTFType) []field {
 const (
 	maxFieldDepth = 4
 	maxFields     = 11 // BTF_FIELDS_MAX
+	// maxFieldWalk is how many members are looked at. Structs that have so many contain
+	// themselves, which Linux does not load.
+	maxFieldWalk = 1 << 18
 )
 
-func collectFields(list *[]field, root, t *prog.BTFType, off, depth int) {
-	if t == nil || depth > maxFieldDepth || len(*list) >= maxFields {
+func collectFields(list *[]field, left *int, root, t *prog.BTFType, off, depth int) {
+	if *left--; t == nil || depth > maxFieldDepth || len(*list) >= maxFields || *left < 0 {
 		return
 	}
 	switch t.Kind {
@@ -88,14 +93,14 @@ func collectFields(list *[]field, root, t *prog.BTFType, off, depth int) {
 		for i := range t.Members {
 			m := &t.Members[i]
 			n := len(*list)
-			collectFields(list, root, m.Type, off+int(m.BitOff/8), depth+1)
+			collectFields(list, left, root, m.Type, off+int(m.BitOff/8), depth+1)
 			for j := n; j < len(*list); j++ {
 				(*list)[j].contains(root, m.Decl)
 			}
 		}
 	case prog.BTFArray:
 		for i := range min(int(t.Len), maxFields) {
-			collectFields(list, root, t.Elem, off+i*sizeOf(t.Elem), depth+1)
+			collectFields(list, left, root, t.Elem, off+i*sizeOf(t.Elem), depth+1)
 		}
 	case prog.BTFPointer:
 		for _, tag := range t.Tags {
@@ -120,17 +125,31 @@ func (f *field) contains(root *prog.BTFType, decl []string) {
 	}
 }
 
-// sizeOf returns the size of a type in bytes.
+// maxDims is how many dimensions arrays have. One with more contains itself.
+const maxDims = 32
+
+// sizeOf returns the size of a type in bytes, 0 if it has none, or one that no memory has.
 func sizeOf(t *prog.BTFType) int {
-	switch {
-	case t == nil:
-		return 0
-	case t.Kind == prog.BTFPointer:
-		return 8
-	case t.Kind == prog.BTFArray:
-		return int(t.Len) * sizeOf(t.Elem)
+	n := int64(1)
+	for range maxDims {
+		switch {
+		case t == nil || n > math.MaxInt32:
+			return 0
+		case t.Kind == prog.BTFArray:
+			n *= int64(t.Len)
+			t = t.Elem
+			continue
+		case t.Kind == prog.BTFPointer:
+			n *= 8
+		default:
+			n *= int64(t.Size)
+		}
+		if n > math.MaxInt32 {
+			return 0
+		}
+		return int(n)
 	}
-	return int(t.Size)
+	return 0
 }
 
 // fieldAt returns the field of some kinds that starts at off.

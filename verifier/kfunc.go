@@ -414,7 +414,7 @@ func (v *verifier) kfuncMemory(k *linux.Kfunc, i int, target *prog.BTFType, r *r
 		return nil
 	}
 	n := sizeOf(linux.Resolve(target))
-	if target == nil || target.Kind == prog.BTFVoid || n == 0 || !scalarsOnly(linux.Resolve(target), 0) {
+	if target == nil || target.Kind == prog.BTFVoid || n == 0 || !scalarsOnly(linux.Resolve(target)) {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s does not take a pointer to %s in %s", k.Name, kindName(r), at)
 	}
 	if r.has(orNull) || r.isNull() {
@@ -427,19 +427,24 @@ func (v *verifier) kfuncMemory(k *linux.Kfunc, i int, target *prog.BTFType, r *r
 }
 
 // scalarsOnly reports whether a type has no pointers in it (btf_type_is_scalar_struct).
-func scalarsOnly(t *prog.BTFType, depth int) bool {
-	if t == nil || depth > 4 {
+func scalarsOnly(t *prog.BTFType) bool {
+	left := maxFieldWalk
+	var look func(t *prog.BTFType, depth int) bool
+	look = func(t *prog.BTFType, depth int) bool {
+		if left--; t == nil || depth > 4 || left < 0 {
+			return false
+		}
+		switch t.Kind {
+		case prog.BTFInt, prog.BTFEnum, prog.BTFFloat:
+			return true
+		case prog.BTFArray:
+			return look(t.Elem, depth) // which ends at the latest when nothing is left
+		case prog.BTFStruct, prog.BTFUnion:
+			return !slices.ContainsFunc(t.Members, func(m prog.BTFMember) bool { return !look(m.Type, depth+1) })
+		}
 		return false
 	}
-	switch t.Kind {
-	case prog.BTFInt, prog.BTFEnum, prog.BTFFloat:
-		return true
-	case prog.BTFArray:
-		return scalarsOnly(t.Elem, depth)
-	case prog.BTFStruct, prog.BTFUnion:
-		return !slices.ContainsFunc(t.Members, func(m prog.BTFMember) bool { return !scalarsOnly(m.Type, depth+1) })
-	}
-	return false
+	return look(t, 0)
 }
 
 // kfuncIRQ checks the flags of an interrupt-disabled section.

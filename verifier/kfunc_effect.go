@@ -411,7 +411,7 @@ func (v *verifier) newObject(k *linux.Kfunc, r0 *reg) error {
 	*r0 = pointer(ptrBTF, alloc|orNull)
 	r0.aux = v.typeID(t)
 	if strings.HasPrefix(k.Name, "bpf_percpu_") {
-		if t.Size > 512 || !scalarsOnly(t, 0) || len(v.fieldsOfType(t)) > 0 {
+		if t.Size > 512 || !scalarsOnly(t) || len(v.fieldsOfType(t)) > 0 {
 			return v.fail(CodeArgType, errnoEINVAL, "struct %s cannot be per CPU: it has at most 512 bytes, and numbers only", t.Name)
 		}
 		r0.flags |= percpu

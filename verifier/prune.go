@@ -402,7 +402,7 @@ func (v *verifier) regSafe(old, cur *reg, mode exactness) bool {
 		}
 		return v.scalarSafe(old, cur)
 	case ptrMapValue, ptrMapKey, ptrMem, ptrBuf, ptrTPBuffer:
-		return old.off == cur.off && old.m == cur.m && old.size == cur.size && old.aux == cur.aux && old.dynptr == cur.dynptr &&
+		return old.off == cur.off && old.m == cur.m && old.size == cur.size && old.aux == cur.aux && old.dynptr == cur.dynptr && old.frame == cur.frame &&
 			old.Includes(&cur.Scalar) && v.idMap.same(old.id, cur.id) && v.idMap.same(old.ref, cur.ref)
 	case ptrPacket, ptrPacketMeta:
 		return rangeSafe(old.size, cur.size) && old.off == cur.off && old.aux == cur.aux && v.idMap.same(old.id, cur.id) && old.Includes(&cur.Scalar)

@@ -74,7 +74,7 @@ type reg struct {
 	// precise says of a number in a kept state that some continuation needs it exactly; in the
 	// current state, that whatever it was made of since the last kept state is marked in there.
 	precise bool
-	frame   uint8 // ptrStack: the frame; slotDynptr: 1 if it is the lower slot; slotIter: its state
+	frame   uint8 // ptrStack: the frame; ptrMapKey: the callback's; slotDynptr: 1 if it is the lower slot; slotIter: its state
 	m       int16 // maps: index in verifier.maps
 	off     int32 // pointer: constant part of the offset; scalar: distance from the link's base
 	id      uint32

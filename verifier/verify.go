@@ -80,6 +80,7 @@ type verifier struct {
 	numMaps int        // those of the program
 	types   []*prog.BTFType
 	typeOf  map[*prog.BTFType]uint32
+	objects map[*prog.BTFType][]field // special fields of types of objects
 	effects []stackEffect
 	places  []places
 	ints    []int
@@ -153,6 +154,7 @@ func (v *verifier) end() {
 	clear(v.maps)
 	clear(v.types)
 	clear(v.typeOf)
+	clear(v.objects)
 	clear(v.visits)
 	clear(v.maskings)
 	v.limitsMatter = false
