@@ -23,7 +23,7 @@ func (v *verifier) addMaps(list []*Map) {
 		v.maps = append(v.maps, newMapInfo(m))
 	}
 	v.numMaps = len(v.maps)
-	for i := 0; i < len(v.maps); i++ {
+	for i := range v.numMaps {
 		if m := v.maps[i]; m.Inner != nil && m.Type.MapInMap() {
 			m.innerIndex = int16(len(v.maps))
 			v.maps = append(v.maps, newMapInfo(m.Inner))

@@ -362,6 +362,9 @@ func (v *verifier) checkImm64(slot int, in *insn) error {
 		return v.failf(slot, CodeTooMany, errnoE2BIG, "more than %d maps", maxMaps)
 	}
 	m := v.maps[n]
+	if m.Inner != nil && m.Inner.Type.MapInMap() {
+		return v.failf(slot, CodeMapProgram, errnoEINVAL, "the inner maps of %s are maps of maps themselves", m.Name)
+	}
 	v.usesArena = v.usesArena || m.Type == maps.Arena
 	if in.Src == asm.PseudoMapIdx && in.ImmHi() != 0 {
 		return v.failf(slot, CodeLdImm64, errnoEINVAL, "a map's pointer with an offset")

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/maps"
 )
 
 // endless returns a struct and an array that contain themselves, as no kernel would load.
@@ -29,6 +30,15 @@ func TestEndlessTypes(t *testing.T) {
 		_, ok := findMember(typ, 4, 4)
 		require.False(t, ok)
 	}
+}
+
+// TestEndlessTemplate has a map that is the template of its own inner maps refused.
+func TestEndlessTemplate(t *testing.T) {
+	m := &Map{Name: "m", Type: maps.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	m.Inner = m
+	p := program(t, "r1 = map[idx:0] ll\nr0 = 0\nexit\n")
+	_, err := Verify(p, &Env{Maps: []*Map{m}})
+	require.ErrorContains(t, err, "maps of maps themselves")
 }
 
 // TestHugeTypes has sizes that no memory has be none: as numbers of bytes they would wrap.
