@@ -134,10 +134,7 @@ func (g *generator) mask(dst asm.Register) {
 	}
 }
 
-var (
-	unsignedJumps = []asm.JumpOp{asm.JGT, asm.JGE, asm.JLT, asm.JLE}
-	allJumps      = []asm.JumpOp{asm.JEq, asm.JNE, asm.JGT, asm.JGE, asm.JLT, asm.JLE, asm.JSGT, asm.JSGE, asm.JSLT, asm.JSLE, asm.JSet}
-)
+var allJumps = []asm.JumpOp{asm.JEq, asm.JNE, asm.JGT, asm.JGE, asm.JLT, asm.JLE, asm.JSGT, asm.JSGE, asm.JSLT, asm.JSLE, asm.JSet}
 
 // bound leaves the function unless a number is small.
 func (g *generator) bound() {
