@@ -45,13 +45,8 @@ type Env struct {
 	NumCPU  int                                // virtual CPUs that will run it; 0: 1
 
 	// Inline says that the helpers are those of Linux, some of which are compiled into the
-	// program.
+	// program; with a Proof, operations on maps are done by package leaf.
 	Inline bool
-
-	// Leaf returns the address of assembly that does a helper on a map, 0 if there is none. It
-	// is asked about calls whose map the proof knows. A leaf is NOSPLIT|NOFRAME; see
-	// [emitter.leaf] for what it is given and what it may change.
-	Leaf func(fn asm.BuiltinFunc, m vm.Map) uintptr
 
 	// Proof is what the verifier knows of the program; what it does not prove is checked
 	// when the program runs. Nil: everything is.

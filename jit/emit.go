@@ -31,6 +31,9 @@ var (
 	onStackCPU      = amd64.At(amd64.RSP, 40)
 )
 
+// onStackArg is where r1 to r4, by i from 0, are kept while a leaf runs.
+func onStackArg(i int) amd64.Mem { return amd64.At(amd64.RSP, int32(48+8*i)) }
+
 // emitter makes the machine code of a program, block by block.
 //
 // Instructions are counted by place, not one by one: R12 is what the slice has left but for
@@ -65,6 +68,7 @@ type resume struct {
 type stub struct {
 	label amd64.Label
 	exit  int32 // 0: none
+	args  int   // how many arguments a leaf has changed that the exit needs
 	count int32
 	block int32
 }
@@ -103,6 +107,9 @@ func (e *emitter) makeStubs() {
 	for _, s := range e.stubs {
 		e.Place(s.label)
 		if s.exit != 0 {
+			for i := range s.args {
+				e.Load(8, false, registers[asm.R1+asm.Register(i)], onStackArg(i))
+			}
 			e.leave(s.exit)
 			continue
 		}
@@ -271,10 +278,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 	case lower.Call:
 		e.call(in)
 	case lower.Helper:
-		after := e.NewLabel()
-		e.leaf(in, after)
-		e.leave(e.addExit(exit{kind: exitHelper, slot: in.Slot, done: e.pending, index: int32(in.Imm)}, after, noLabel))
-		e.Place(after)
+		e.helper(in)
 	case lower.Packet:
 		e.packet(in)
 	case lower.Exit:

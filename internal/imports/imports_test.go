@@ -40,7 +40,7 @@ var inside = map[string][]string{
 	"verifier":         {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
 	"internal/lower":   {"asm", "internal/isa", "internal/mem", "internal/prog", "internal/helper", "verifier"},
 	"interp":           {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
-	"jit":              {"asm", "internal/leaf", "internal/lower", "internal/mem", "internal/prog", "internal/vm", "jit/amd64", "verifier"},
+	"jit":              {"asm", "internal/leaf", "internal/lower", "internal/mem", "internal/prog", "internal/vm", "jit/amd64", "maps", "verifier"},
 	"jit/amd64":        {},
 	"hooks":            {"asm", "internal/helper", "internal/mem", "internal/prog", "internal/vm"},
 	".": {"asm", "internal/isa", "internal/prog", "internal/mem", "internal/vm", "maps", "internal/helper",
