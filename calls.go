@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -8,32 +9,64 @@ import (
 	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 // checkCalls makes sure that all that the program calls is there and that it may
-// call it. The error is a [*CallError].
-func checkCalls(p *prog.Program, hook *hooks.Type) error {
+// call it. The error is a [*CallError]. Code that is proved to be dead may call what it
+// likes, as in Linux.
+func checkCalls(p *prog.Program, hook *hooks.Type, proof *verifier.Proof) error {
 	for slot, ins := range p.Insns {
-		var err *CallError
-		switch ins.Kind() {
-		case asm.KindCallHelper:
-			err = checkHelper(p, hook, asm.BuiltinFunc(ins.ImmLo()))
-		case asm.KindCallKfunc:
-			if fn := p.Kfuncs[ins.Imm]; !fn.Weak { // a weak one is an error if it is reached
-				err = &CallError{Func: fn.Name, Err: ErrNotSupported, Reason: "kernel functions cannot be called"}
-			}
+		if proof != nil && !proof.Insns[slot].Seen {
+			continue
 		}
-		if err != nil {
-			err.Program, err.Slot, err.Line = p.Name, slot, p.LineAt(slot)
+		if ins.Kind() == asm.KindCallKfunc && p.Kfuncs[ins.Imm].Weak {
+			continue // an error if it is reached
+		}
+		if err := checkCall(p, hook, slot); err != nil {
 			return err
 		}
 	}
 	for _, e := range p.Externs {
 		if !e.Weak { // a weak one is not there: its address is 0
-			return fmt.Errorf("program %s: kernel variable %s: %w", p.Name, e.Name, ErrNotSupported)
+			return externError(p, e.Name)
 		}
 	}
 	return nil
+}
+
+// checkCall is checkCalls for one instruction, which may be no call.
+func checkCall(p *prog.Program, hook *hooks.Type, slot int) error {
+	var err *CallError
+	switch ins := p.Insns[slot]; ins.Kind() {
+	case asm.KindCallHelper:
+		err = checkHelper(p, hook, asm.BuiltinFunc(ins.ImmLo()))
+	case asm.KindCallKfunc:
+		err = &CallError{Func: p.Kfuncs[ins.Imm].Name, Err: ErrNotSupported, Reason: "kernel functions cannot be called"}
+	}
+	if err == nil {
+		return nil
+	}
+	err.Program, err.Slot, err.Line = p.Name, slot, p.LineAt(slot)
+	return err
+}
+
+// unsupported returns an error if the instruction is one that Linux has and the sandbox has not.
+func unsupported(p *prog.Program, hook *hooks.Type, slot int) error {
+	switch ins := p.Insns[slot]; {
+	case ins.Kind() == asm.KindAddrSpaceCast:
+		return fmt.Errorf("program %s: instruction %d: %w: arenas are not supported", p.Name, slot, ErrNotSupported)
+	case ins.Kind() == asm.KindLoadImm64 && ins.Src == asm.PseudoBTFID:
+		return externError(p, p.Externs[ins.ImmLo()].Name)
+	}
+	if err := checkCall(p, hook, slot); errors.Is(err, ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+func externError(p *prog.Program, name string) error {
+	return fmt.Errorf("program %s: kernel variable %s: %w", p.Name, name, ErrNotSupported)
 }
 
 func checkHelper(p *prog.Program, hook *hooks.Type, fn asm.BuiltinFunc) *CallError {

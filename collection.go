@@ -234,10 +234,10 @@ func (v *Variable) Set(value any) error {
 		return fmt.Errorf("variable %s: %w", v.Name(), err)
 	}
 	defer m.Close()
-	memory, err := m.Memory()
-	if err == nil && v.spec.ReadOnly {
-		err = bpfmaps.EPERM
+	if v.spec.ReadOnly {
+		return fmt.Errorf("variable %s: %w", v.Name(), bpfmaps.EPERM)
 	}
+	memory, err := m.Memory()
 	if err != nil {
 		return fmt.Errorf("variable %s: %w", v.Name(), err)
 	}

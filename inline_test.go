@@ -33,7 +33,7 @@ func TestInlinedHelpers(t *testing.T) {
 					exit`
 				var want []uint64
 				for _, engine := range engines() {
-					v := newVM(t, WithCPUs(2), WithSeed(7), WithEngine(engine))
+					v := newVM(t, WithCPUs(2), WithSeed(7), WithEngine(engine), WithoutVerifier()) // r1 is read after a call
 					m, err := v.NewMap(&maps.Spec{Name: "cells", Type: typ, KeySize: 4, ValueSize: size, MaxEntries: 3})
 					require.NoError(t, err)
 					p := program(t, v, XDP, text, map[string]*maps.Map{"cells": m})

@@ -39,7 +39,7 @@ func TestTailCallAcrossEngines(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, engine := range []Engine{JIT, Interpreter} {
-		v := newVM(t, WithEngine(engine), WithCPUs(1))
+		v := newVM(t, WithEngine(engine), WithCPUs(1), WithoutVerifier()) // the function has no type
 		progs, err := v.NewMap(&maps.Spec{Name: "progs", Type: maps.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 2})
 		require.NoError(t, err)
 		named := map[string]*maps.Map{"progs": progs}

@@ -43,8 +43,10 @@ type config struct {
 	host     *Host
 	limit    uint64
 	sanitize bool
-	timed    bool
-	hooks    map[string]*hooks.Type
+	// unverified: programs are not verified when they are loaded
+	unverified bool
+	timed      bool
+	hooks      map[string]*hooks.Type
 }
 
 // WithEngine chooses what executes programs. The default is [JIT] where it is available,
@@ -126,6 +128,15 @@ func WithLimit(instructions uint64) Option {
 func WithHost(h *Host) Option {
 	return func(c *config) error {
 		c.host = h
+		return nil
+	}
+}
+
+// WithoutVerifier loads programs that the verifier would refuse, and does not ask it. Every access
+// is checked when it is made then, and what goes wrong ends the run in a [*Fault].
+func WithoutVerifier() Option {
+	return func(c *config) error {
+		c.unverified = true
 		return nil
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sandbpf/sandbpf/interp"
 	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/maps"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 // Program is a loaded program. It is safe for concurrent use.
@@ -24,6 +25,7 @@ type Program struct {
 	engine Engine
 	id     uint32
 	attach AttachType
+	proof  *verifier.Proof // nil if it was not verified
 	held   []*maps.Map
 	closed atomic.Bool
 }
@@ -41,6 +43,9 @@ func (v *VM) loadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Progra
 		return nil, errors.Join(fmt.Errorf("program %s: %w", spec.Name, err), p.drop())
 	}
 	linked, err := link(spec, held)
+	if err == nil && v.verifies(hook) {
+		p.proof, err = v.prove(linked, spec, hook)
+	}
 	if err == nil {
 		err = p.compile(linked, hook)
 	}
@@ -49,6 +54,10 @@ func (v *VM) loadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Progra
 	}
 	return p, nil
 }
+
+// verifies reports whether programs of a hook are verified. Those of no type are given memory
+// of any length, of which nothing can be proved.
+func (v *VM) verifies(hook *hooks.Type) bool { return !v.unverified && hook.Prog != prog.Unspec }
 
 // hold returns handles of the program's own of the maps that it refers to.
 func (p *Program) hold(spec *ProgramSpec, named map[string]*maps.Map) (map[string]*maps.Map, error) {
@@ -83,7 +92,7 @@ func (p *Program) drop() error {
 
 func (p *Program) compile(linked *prog.Program, hook *hooks.Type) error {
 	linked.Type = hook.Prog
-	if err := checkCalls(linked, hook); err != nil {
+	if err := checkCalls(linked, hook, p.proof); err != nil {
 		return err
 	}
 	list := make([]vm.Map, len(linked.Maps))
@@ -105,7 +114,8 @@ func (p *Program) compile(linked *prog.Program, hook *hooks.Type) error {
 func (p *Program) translate(linked *prog.Program, list []vm.Map, hook *hooks.Type) error {
 	externs, numCPU := make([]uint64, len(linked.Externs)), p.vm.machine.NumCPU
 	if p.vm.engine == JIT {
-		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU, Inline: true})
+		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU,
+			Inline: true, Proof: p.proof, Layout: hook.Layout})
 		switch {
 		case err == nil:
 			p.code, p.engine = code, JIT

@@ -10,6 +10,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,9 +29,9 @@ import (
 
 var updateREADME = flag.Bool("update", false, "write the generated parts of README.md anew")
 
-// generated is a part of README.md that comes from elsewhere: declarations of a Go file,
-// or what is supported.
-var generated = regexp.MustCompile(`(?s)<!-- (code|support): ([^>]*) -->\n.*?<!-- end -->`)
+// generated is a part of README.md that comes from elsewhere: declarations of a Go file, a file
+// as a whole, or what is supported.
+var generated = regexp.MustCompile(`(?s)<!-- (code|file|support): ([^>]*) -->\n.*?<!-- end -->`)
 
 // TestREADME makes sure that README.md shows code which is tested, and says what is so.
 func TestREADME(t *testing.T) {
@@ -48,7 +49,7 @@ func TestREADME(t *testing.T) {
 		return fmt.Appendf(nil, "<!-- %s: %s -->\n%s<!-- end -->", kind, of, sectionOf(t, kind, of))
 	})
 	require.Equal(t, bytes.Count(text, []byte("<!-- end -->")), parts)
-	require.Equal(t, 2+len(supported), parts, "two examples, and the tables of what is supported")
+	require.Equal(t, 4+len(supported), parts, "two examples, a refusal, and the tables of what is supported")
 	if *updateREADME {
 		require.NoError(t, os.WriteFile("README.md", want, 0o644))
 		return
@@ -79,9 +80,15 @@ func TestREADMENames(t *testing.T) {
 }
 
 func sectionOf(t *testing.T, kind, of string) string {
-	if kind == "code" {
+	switch kind {
+	case "code":
 		file, names, _ := strings.Cut(of, " ")
 		return "```go\n" + declarations(t, file, strings.Fields(names)) + "```\n"
+	case "file":
+		text, err := os.ReadFile(of)
+		require.NoError(t, err)
+		language := strings.TrimPrefix(strings.TrimSuffix(filepath.Ext(of), ".txt"), ".")
+		return "```" + language + "\n" + strings.ReplaceAll(string(text), "\r\n", "\n") + "```\n"
 	}
 	require.Contains(t, supported, of)
 	return supported[of](t)

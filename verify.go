@@ -1,7 +1,9 @@
 package sandbpf
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
@@ -15,7 +17,6 @@ import (
 // given them, and loads nothing. Programs need no hook here for that if they are of a type
 // that Linux has. A refusal is a [*verifier.Error]; other errors are those of LoadProgram.
 func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*verifier.Proof, error) {
-	env := &verifier.Env{NumCPU: v.machine.NumCPU}
 	hook, err := v.hookOf(spec)
 	if err != nil && !ofLinux(spec.Type) {
 		return nil, err
@@ -24,14 +25,63 @@ func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*veri
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range linked.Maps {
-		env.Maps = append(env.Maps, liveMap(m.(*maps.Map), spec.MapTypes[m.Name()]))
-	}
+	env := v.envOf(linked, spec)
 	if hook != nil {
 		linked.Type = hook.Prog
 		ofHook(env, hook)
 	}
 	return verifier.Verify(linked, env)
+}
+
+// envOf is what a program that is linked to live maps is verified against.
+func (v *VM) envOf(linked *prog.Program, spec *ProgramSpec) *verifier.Env {
+	env := &verifier.Env{NumCPU: v.machine.NumCPU}
+	names := mapNames(spec)
+	for i, m := range linked.Maps {
+		env.Maps = append(env.Maps, liveMap(m.(*maps.Map), spec.MapTypes[names[i]]))
+	}
+	return env
+}
+
+// mapNames returns what spec calls the maps that it refers to, in the order of a linked program's
+// Maps. A map that others have made may have another name itself.
+func mapNames(spec *ProgramSpec) []string {
+	var names []string
+	for _, ins := range spec.Instructions {
+		if name := mapOf(ins); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// mapOf returns the name of the map that an instruction refers to, "" if it refers to none.
+func mapOf(ins asm.Instruction) string {
+	if ins.Kind() != asm.KindLoadImm64 {
+		return ""
+	}
+	switch ins.Src {
+	case asm.PseudoNone, asm.PseudoFunc, asm.PseudoBTFID:
+		return ""
+	}
+	return ins.Reference()
+}
+
+// prove verifies a program that is about to run at a hook. There is no kernel around it, and what
+// the sandbox has not counts for more than what is wrong about how it is called.
+func (v *VM) prove(linked *prog.Program, spec *ProgramSpec, hook *hooks.Type) (*verifier.Proof, error) {
+	env := v.envOf(linked, spec)
+	env.NoKernel = true
+	linked.Type = hook.Prog
+	ofHook(env, hook)
+	proof, err := verifier.Verify(linked, env)
+	var refused *verifier.Error
+	if errors.As(err, &refused) && refused.Insn >= 0 {
+		if missing := unsupported(linked, hook, refused.Insn); missing != nil {
+			return nil, missing
+		}
+	}
+	return proof, err
 }
 
 // Verify verifies a program of the collection without loading anything: neither its type
@@ -106,6 +156,7 @@ func plannedMap(spec *maps.Spec, types *MapTypes) *verifier.Map {
 	m.Key, m.Value = types.Key, types.Value
 	if spec.InnerMap != nil {
 		m.Inner = plannedMap(spec.InnerMap, types.Inner)
+		m.Inner.Frozen, m.Inner.Read = false, nil // what the template holds, the maps need not
 	}
 	if spec.Freeze && spec.Type == maps.Array {
 		m.Frozen, m.Read = true, firstValue(spec)
@@ -144,7 +195,7 @@ func liveMap(m *maps.Map, types *MapTypes) *verifier.Map {
 		Flags: m.Flags(), InnerMap: m.InnerSpec(),
 	}
 	out := plannedMap(spec, types)
-	if m.Frozen() && m.Type() == maps.Array {
+	if m.Constant() && m.Type() == maps.Array {
 		if value, err := m.LookupBytes(uint32(0)); err == nil {
 			out.Frozen, out.Read = true, reads(value)
 		}

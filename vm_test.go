@@ -43,15 +43,20 @@ var packet = make([]byte, 60)
 func TestTest(t *testing.T) {
 	v := newVM(t)
 	p := program(t, v, XDP, `r2 = *(u32 *)(r1 + 0)
+		r1 = *(u32 *)(r1 + 4)
+		r3 = r2
+		r3 += 1
+		r0 = 0
+		if r3 > r1 goto out
 		*(u8 *)(r2 + 0) = 7
 		r0 = 1
-		exit`, nil)
+		out: exit`, nil)
 	ret, out, err := p.Test(packet)
 	require.NoError(t, err)
 	require.Equal(t, uint32(hooks.XDPDrop), ret)
 	require.Equal(t, append([]byte{7}, packet[1:]...), out)
 	require.Equal(t, make([]byte, 60), packet, "the input is not changed")
-	require.Equal(t, hooks.Stats{Runs: 1, Instructions: 4}, p.Stats())
+	require.Equal(t, hooks.Stats{Runs: 1, Instructions: 9}, p.Stats())
 	_, _, err = p.Test(packet[:13])
 	require.ErrorIs(t, err, ErrInput)
 	require.ErrorContains(t, err, "13 bytes")
@@ -74,8 +79,9 @@ func TestMemoryProgram(t *testing.T) {
 	require.ErrorIs(t, err, ErrAccess)
 }
 
+// TestLoadRefuses loads what is not there or not allowed, which no verifier is needed for.
 func TestLoadRefuses(t *testing.T) {
-	v := newVM(t)
+	v := newVM(t, WithoutVerifier())
 	for _, c := range []struct {
 		name string
 		spec ProgramSpec
@@ -132,7 +138,7 @@ func TestOptions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint32(42), ret)
 	require.Positive(t, clock.Stats().Time)
-	loop := program(t, v, XDP, "again: r0 = 0\ngoto again\nexit", nil)
+	loop := program(t, v, XDP, "r0 = 0\nagain: r0 += 1\nif r0 != 2000 goto again\nexit", nil)
 	_, _, err = loop.Test(packet)
 	require.ErrorIs(t, err, ErrBudget)
 	random := program(t, v, XDP, "call bpf_get_prandom_u32\nexit", nil)
@@ -144,12 +150,12 @@ func TestOptions(t *testing.T) {
 }
 
 func TestSanitizer(t *testing.T) {
-	v := newVM(t, WithSanitizer())
+	v := newVM(t, WithSanitizer(), WithoutVerifier())
 	_, _, err := program(t, v, XDP, "r0 = *(u64 *)(r10 - 8)\nexit", nil).Test(packet)
 	require.ErrorIs(t, err, ErrUninit)
 	_, _, err = program(t, v, XDP, "r2 = *(u32 *)(r1 + 0)\nr0 = *(u8 *)(r2 + 1)\nexit", nil).Test(packet)
 	require.ErrorIs(t, err, ErrUnchecked)
-	ret, _, err := program(t, v, XDP, `r2 = *(u32 *)(r1 + 0)
+	ret, _, err := program(t, newVM(t, WithSanitizer()), XDP, `r2 = *(u32 *)(r1 + 0)
 		r3 = *(u32 *)(r1 + 4)
 		r4 = r2
 		r4 += 2
@@ -162,7 +168,7 @@ func TestSanitizer(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	p := program(t, newVM(t), XDP, "again: r0 = 0\ngoto again\nexit", nil)
+	p := program(t, newVM(t, WithoutVerifier()), XDP, "again: r0 = 0\ngoto again\nexit", nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	err := p.Run(ctx, &hooks.TestRun{Data: packet})

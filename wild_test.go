@@ -152,7 +152,7 @@ func runWild(t testing.TB, v *VM, seed uint64, n int) (ran bool) {
 func TestWildPrograms(t *testing.T) {
 	for _, engine := range engines() {
 		t.Run(engine.String(), func(t *testing.T) {
-			v := newVM(t, WithCPUs(1), WithLimit(20000), WithEngine(engine))
+			v := newVM(t, WithCPUs(1), WithLimit(20000), WithEngine(engine), WithoutVerifier())
 			n := uint64(3000)
 			if testing.Short() {
 				n = 200
@@ -179,7 +179,7 @@ func engines() []Engine {
 func FuzzWildPrograms(f *testing.F) {
 	f.Add(uint64(1), 40)
 	f.Fuzz(func(t *testing.T, seed uint64, n int) {
-		v, err := New(WithCPUs(1), WithLimit(20000))
+		v, err := New(WithCPUs(1), WithLimit(20000), WithoutVerifier())
 		require.NoError(t, err)
 		defer v.Close()
 		runWild(t, v, seed, n&255)

@@ -10,8 +10,8 @@
 //		require.Equal(t, uint64(1), bpftest.Value[uint64](t, obj.Map("drops"), uint32(0)))
 //	}
 //
-// What goes wrong ends the test: an object that does not load, a program that is
-// stopped, a key that is not there. Everything is closed at the end of the test.
+// What goes wrong ends the test: an object that does not load, a program that the
+// verifier refuses or that is stopped, a key that is not there. Everything is closed at the end of the test.
 // Programs run on one virtual CPU, by a [Clock] that stands still until the
 // test moves it, and with a fixed seed. What they print with bpf_printk is in
 // the log of the test.
@@ -19,8 +19,11 @@ package bpftest
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,10 +32,12 @@ import (
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/loader"
 	"github.com/sandbpf/sandbpf/maps"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 //go:generate clang-19 -O2 -g -Wall -Werror -ffile-compilation-dir=. -I../testdata/include -target bpfel -mcpu=v3 -c testdata/gate.c -o testdata/gate.o
-//go:generate llvm-strip-19 -g testdata/gate.o
+//go:generate clang-19 -O2 -g -Wall -Werror -ffile-compilation-dir=. -I../testdata/include -target bpfel -mcpu=v3 -c testdata/reckless.c -o testdata/reckless.o
+//go:generate llvm-strip-19 -g testdata/gate.o testdata/reckless.o
 
 // Object is an object file, loaded for a test.
 type Object struct {
@@ -66,13 +71,17 @@ func WithVM(options ...sandbpf.Option) Option {
 	return func(c *config) { c.vm = append(c.vm, options...) }
 }
 
+// WithoutVerifier loads programs that Linux would refuse; see [sandbpf.WithoutVerifier].
+func WithoutVerifier() Option { return WithVM(sandbpf.WithoutVerifier()) }
+
 // Set gives a global variable, .rodata too, its value before the programs are loaded.
 func Set(name string, value any) Option {
 	return func(c *config) { c.variables = append(c.variables, variable{name, value}) }
 }
 
 // Load loads all programs of an object file; the path is relative to the folder of
-// the test.
+// the test. If one is refused by the verifier, the log of the test tells why: the line in C, what
+// is known there and since when, and what usually helps.
 func Load(t testing.TB, path string, options ...Option) *Object {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -115,10 +124,19 @@ func load(t testing.TB, name string, data []byte, options []Option) *Object {
 	}
 	t.Cleanup(func() { _ = o.VM.Close() })
 	if o.Collection, err = o.VM.LoadCollection(spec); err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("%s: %s", name, story(err))
 	}
 	t.Cleanup(func() { _ = o.Collection.Close() })
 	return o
+}
+
+// story is all that there is to say about an error: of a refusal, how the program gets there.
+func story(err error) string {
+	var refused *verifier.Error
+	if errors.As(err, &refused) {
+		return strings.TrimRight(fmt.Sprintf("%+v", refused), "\n")
+	}
+	return err.Error()
 }
 
 // testLog writes to the log of a test.

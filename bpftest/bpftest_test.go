@@ -104,8 +104,8 @@ func TestFailures(t *testing.T) {
 		},
 		"program of the wrong": func(r *recorder) { bpftest.LoadBytes(r, object).XDP("gate_tc") },
 		"marshals to 8 bytes":  func(r *recorder) { bpftest.LoadBytes(r, object).Map("windows").Put(uint64(1), window{}) },
-		"reckless: instruction 1: access outside the memory that the program was given: read of 1 bytes at packet+60, allowed: rw in [0, 60) (./testdata/gate.c:69: return *(u8 *)DATA_END(ctx);)": func(r *recorder) {
-			bpftest.LoadBytes(r, object).XDP("reckless").Run(frame(0x800))
+		"reckless: instruction 6: access outside the memory that the program was given: read of 1 bytes at packet+60, allowed: rw in [0, 60) (./testdata/reckless.c:12: return data[60] ? XDP_TX : XDP_PASS;)": func(r *recorder) {
+			bpftest.Load(r, "testdata/reckless.o", bpftest.WithoutVerifier()).XDP("reckless").Run(frame(0x800))
 		},
 		"bpf_printk: ": func(r *recorder) { bpftest.LoadBytes(r, object).TC("gate_tc").Run(frame(0x800)); panic(r) },
 		"mark 2048":    func(r *recorder) { bpftest.LoadBytes(r, object).TC("gate_tc").Run(frame(0x800)); panic(r) },
@@ -116,4 +116,20 @@ func TestFailures(t *testing.T) {
 			require.Contains(t, r.log.String(), want)
 		})
 	}
+}
+
+// TestRefusal looks at what a person reads when the verifier refuses a program: the line, the reason, what is
+// known and since when, and a hint.
+func TestRefusal(t *testing.T) {
+	needLittleEndian(t)
+	r := &recorder{TB: t}
+	require.Panics(t, func() { bpftest.Load(r, "testdata/reckless.o") })
+	require.Equal(t, readText(t, "testdata/reckless.txt"), r.log.String())
+}
+
+func readText(t testing.TB, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }

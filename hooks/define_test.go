@@ -9,6 +9,7 @@ import (
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 func newVM(t testing.TB, options ...sandbpf.Option) *sandbpf.VM {
@@ -27,6 +28,21 @@ func load(t testing.TB, v *sandbpf.VM, hook *hooks.Type, insns ...asm.Instructio
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
 	return p
+}
+
+// unverified is a VM that loads what the verifier would refuse.
+func unverified(t testing.TB, options ...sandbpf.Option) *sandbpf.VM {
+	return newVM(t, append(options, sandbpf.WithoutVerifier())...)
+}
+
+// refused loads a program for a hook, which must be refused, and returns why.
+func refused(t testing.TB, v *sandbpf.VM, hook *hooks.Type, insns ...asm.Instruction) *verifier.Error {
+	t.Helper()
+	_, err := v.LoadProgram(&sandbpf.ProgramSpec{Name: "test", Type: hook.Prog, AttachTo: hook.Name,
+		License: "GPL", Instructions: insns}, nil)
+	var why *verifier.Error
+	require.ErrorAs(t, err, &why)
+	return why
 }
 
 // returning is a program that returns a number.
@@ -87,17 +103,23 @@ func TestFireCopies(t *testing.T) {
 	insns = append(insns, r(4, asm.Word, 8)...)
 	insns = append(insns, r(10, asm.Half, 16)...)
 	insns = append(insns, r(15, asm.Byte, 32)...)
-	insns = append(insns,
-		asm.LoadMem(asm.R3, asm.R1, 16, asm.DWord), asm.LoadMem(asm.R2, asm.R3, 1, asm.Byte), // path[1]
+	within := func(n int32) []asm.Instruction { // leaves unless r3 points to n bytes and more in front of r4
+		return []asm.Instruction{asm.Mov.Reg(asm.R5, asm.R3), asm.Add.Imm(asm.R5, n), asm.JGT.Reg(asm.R5, asm.R4, "out")}
+	}
+	insns = append(insns, asm.LoadMem(asm.R3, asm.R1, 16, asm.DWord), asm.LoadMem(asm.R4, asm.R1, 24, asm.DWord))
+	insns = append(append(insns, within(2)...),
+		asm.LoadMem(asm.R2, asm.R3, 1, asm.Byte), // path[1]
 		asm.LSh.Imm(asm.R2, 40), asm.Add.Reg(asm.R6, asm.R2),
-		asm.LoadMem(asm.R4, asm.R1, 24, asm.DWord), asm.Sub.Reg(asm.R4, asm.R3), // len(path)
+		asm.Sub.Reg(asm.R4, asm.R3), // len(path)
 		asm.LSh.Imm(asm.R4, 48), asm.Add.Reg(asm.R6, asm.R4),
-		asm.LoadMem(asm.R3, asm.R1, 32, asm.DWord), asm.StoreImm(asm.R3, 0, 'B', asm.Byte), // body[0]
+		asm.LoadMem(asm.R3, asm.R1, 32, asm.DWord), asm.LoadMem(asm.R4, asm.R1, 40, asm.DWord))
+	insns = append(append(insns, within(1)...),
+		asm.StoreImm(asm.R3, 0, 'B', asm.Byte),  // body[0]
 		asm.StoreImm(asm.R1, 56, -5, asm.DWord), // verdicts[1]
 		asm.StoreImm(asm.R1, 72, 7, asm.Byte),   // cached, no bool that Go knows
 		asm.StoreImm(asm.R1, 74, -300, asm.Half),
 		asm.StoreImm(asm.R1, 10, 443, asm.Half),
-		asm.Mov.Reg(asm.R0, asm.R6), asm.Return())
+		asm.Mov.Reg(asm.R0, asm.R6).WithSymbol("out"), asm.Return())
 	p := load(t, v, h.Type(), insns...)
 	link, err := h.Attach(p)
 	require.NoError(t, err)
@@ -113,31 +135,34 @@ func TestFireCopies(t *testing.T) {
 		Secret: "none of yours"}, ev)
 }
 
+// TestFireRefuses has programs do what they may not. They are refused; loaded all the same, they are stopped.
 func TestFireRefuses(t *testing.T) {
 	h, err := hooks.New[request]("refuses")
 	require.NoError(t, err)
-	v := newVM(t, sandbpf.WithHook(h))
+	strict, loose := newVM(t, sandbpf.WithHook(h)), unverified(t, sandbpf.WithHook(h))
 	for _, c := range []struct {
 		name  string
 		insns []asm.Instruction
+		code  verifier.Code
 		want  error
 		text  string
 	}{
 		{"write of a field that is read-only",
-			[]asm.Instruction{asm.StoreImm(asm.R1, 4, 1, asm.Word), asm.Return()}, sandbpf.ErrPermission, "method"},
+			[]asm.Instruction{asm.StoreImm(asm.R1, 4, 1, asm.Word), asm.Return()}, verifier.CodeCtxAccess, sandbpf.ErrPermission, "method"},
 		{"write of a slice that is read-only",
 			[]asm.Instruction{asm.LoadMem(asm.R3, asm.R1, 16, asm.DWord), asm.StoreImm(asm.R3, 0, 1, asm.Byte), asm.Return()},
-			sandbpf.ErrPermission, "path"},
+			verifier.CodeReadOnly, sandbpf.ErrPermission, "path"},
 		{"read behind a slice",
 			[]asm.Instruction{asm.LoadMem(asm.R3, asm.R1, 24, asm.DWord), asm.LoadMem(asm.R0, asm.R3, 0, asm.Byte), asm.Return()},
-			sandbpf.ErrAccess, "path"},
+			verifier.CodeBadDeref, sandbpf.ErrAccess, "path"},
 		{"read behind the context",
-			[]asm.Instruction{asm.LoadMem(asm.R0, asm.R1, 80, asm.Byte), asm.Return()}, sandbpf.ErrAccess, "ctx"},
+			[]asm.Instruction{asm.LoadMem(asm.R0, asm.R1, 80, asm.Byte), asm.Return()}, verifier.CodeCtxAccess, sandbpf.ErrAccess, "ctx"},
 		{"write of a pointer",
-			[]asm.Instruction{asm.StoreImm(asm.R1, 16, 0, asm.DWord), asm.Return()}, sandbpf.ErrPermission, "path"},
+			[]asm.Instruction{asm.StoreImm(asm.R1, 16, 0, asm.DWord), asm.Return()}, verifier.CodeCtxAccess, sandbpf.ErrPermission, "path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			link, err := h.Attach(load(t, v, h.Type(), c.insns...))
+			require.Equal(t, c.code, refused(t, strict, h.Type(), c.insns...).Code)
+			link, err := h.Attach(load(t, loose, h.Type(), c.insns...))
 			require.NoError(t, err)
 			defer link.Detach()
 			ev := request{Path: []byte("/path"), Verdicts: [3]int64{1, 2, 3}}
@@ -155,7 +180,7 @@ func TestFireRefuses(t *testing.T) {
 func TestReturns(t *testing.T) {
 	h, err := hooks.New[struct{ N uint32 }]("returns", hooks.Returns(-1, 1))
 	require.NoError(t, err)
-	v := newVM(t, sandbpf.WithHook(h))
+	strict, v := newVM(t, sandbpf.WithHook(h)), unverified(t, sandbpf.WithHook(h))
 	for n, want := range map[int32]error{-2: hooks.ErrReturn, -1: nil, 0: nil, 1: nil, 2: hooks.ErrReturn} {
 		link, err := h.Attach(load(t, v, h.Type(), returning(n)...))
 		require.NoError(t, err)
@@ -163,6 +188,9 @@ func TestReturns(t *testing.T) {
 		require.ErrorIs(t, err, want, n)
 		if want == nil {
 			require.Equal(t, int64(n), int64(ret))
+			load(t, strict, h.Type(), returning(n)...)
+		} else {
+			require.Equal(t, verifier.CodeReturn, refused(t, strict, h.Type(), returning(n)...).Code)
 		}
 		require.NoError(t, link.Detach())
 	}
@@ -293,7 +321,7 @@ func TestHelpers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"hello"}, log)
 
-	_, err = run(append(append([]asm.Instruction{}, text...), asm.Add.Imm(asm.R2, 1), call(1), asm.Return())...)
+	_, err = run(append(append([]asm.Instruction{}, text...), asm.Add.Imm(asm.R2, 1), call(1), asm.Mov.Imm(asm.R0, 0), asm.Return())...)
 	require.ErrorIs(t, err, sandbpf.ErrAccess)
 
 	ret, err = run(asm.LoadImm(asm.R1, 0x1ff), asm.LoadImm(asm.R2, 0xffff0002), asm.Mov.Imm(asm.R3, 1), call(2), asm.Return())
@@ -312,10 +340,10 @@ func TestHelpers(t *testing.T) {
 	require.Len(t, log, 1)
 	require.Equal(t, uint64(len(log[0])), ret)
 
-	_, err = run(call(5), asm.Return())
+	_, err = run(call(5), asm.Mov.Imm(asm.R0, 0), asm.Return())
 	require.ErrorIs(t, err, sandbpf.ErrHelper)
 	require.ErrorContains(t, err, "boom")
-	_, err = run(call(6), asm.Return())
+	_, err = run(call(6), asm.Mov.Imm(asm.R0, 0), asm.Return())
 	require.ErrorIs(t, err, sandbpf.ErrHelper)
 	require.ErrorContains(t, err, "panics panicked: oh")
 }

@@ -36,6 +36,10 @@ const maxString = 4096
 // five registers. It returns nothing, a number or a bool, and after it an error if
 // it wants to: that ends the run.
 //
+// That memory is the program's own is proved when the program is loaded, but for byte
+// slices of the context, of which any part can be given: it is checked when the helper is
+// called, and a run that gives more than there is ends in an error.
+//
 // Funcs of up to five uint64, and of []byte alone or before a uint64, all with
 // one result or none, are called without reflection and do not allocate. A func that
 // panics ends the run with an error.
@@ -68,7 +72,7 @@ func newHelper(id asm.BuiltinFunc, name string, fn any) (*CustomHelper, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &CustomHelper{Proto: helper.Proto{ID: id, Name: name, Args: sig.args}}
+	h := &CustomHelper{Proto: helper.Proto{ID: id, Name: name, Args: sig.args, PacketMem: true, PacketChecked: true}}
 	if sig.result == nil {
 		h.Ret.Kind = helper.RetVoid
 	}

@@ -106,7 +106,7 @@ func (m *Map) batchLookup(cursor *MapBatchCursor, keysOut, valuesOut any, opts *
 	if err := m.begin(need); err != nil {
 		return 0, err
 	}
-	defer m.release()
+	defer m.end(need)
 	if err := opts.check(); err != nil {
 		return 0, err
 	}
@@ -189,7 +189,7 @@ func (m *Map) batchUpdate(keys, values any, opts *BatchOptions) (int, error) {
 	if err := m.begin(writes); err != nil {
 		return 0, err
 	}
-	defer m.release()
+	defer m.end(writes)
 	if err := opts.check(); err != nil {
 		return 0, err
 	}
@@ -234,7 +234,7 @@ func (m *Map) batchDelete(keys any, opts *BatchOptions) (int, error) {
 	if err := m.begin(writes); err != nil {
 		return 0, err
 	}
-	defer m.release()
+	defer m.end(writes)
 	if err := opts.check(); err != nil {
 		return 0, err
 	}

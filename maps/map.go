@@ -48,6 +48,8 @@ type core struct {
 	prog   *Map         // the handle that programs use
 	refs   atomic.Int64 // open handles, outer maps, user-side calls under way
 	frozen atomic.Bool
+	// writers is how many calls of the user side may be writing, and how often Memory was called.
+	writers atomic.Int64
 }
 
 // Map is a handle of a map. All methods are safe for concurrent use, except

@@ -13,17 +13,28 @@ const (
 	writes
 )
 
-// begin starts a user-side call. The caller calls release after it succeeded.
+// begin starts a user-side call. The caller calls end after it succeeded.
 func (m *Map) begin(a access) error {
 	if !m.enter() {
 		return ErrClosed
 	}
+	if a&writes != 0 {
+		m.writers.Add(1) // before it is asked for frozen: see Constant
+	}
 	if a&reads != 0 && m.flags&FlagWronly != 0 ||
 		a&writes != 0 && (m.flags&FlagRdonly != 0 || m.frozen.Load()) {
-		m.release()
+		m.end(a)
 		return EPERM
 	}
 	return nil
+}
+
+// end ends a call that began.
+func (m *Map) end(a access) {
+	if a&writes != 0 {
+		m.writers.Add(-1)
+	}
+	m.release()
 }
 
 // beginFlags is begin for calls that know no flag but BPF_F_LOCK, which needs a
@@ -36,7 +47,7 @@ func (m *Map) beginFlags(a access, flags uint64) error {
 		return err
 	}
 	if flags != 0 {
-		m.release()
+		m.end(a)
 		return EINVAL
 	}
 	return nil
@@ -80,7 +91,7 @@ func (m *Map) lookupBytes(key any, flags LookupFlags) ([]byte, error) {
 	if err := m.beginFlags(reads, uint64(flags)); err != nil {
 		return nil, err
 	}
-	defer m.release()
+	defer m.end(reads)
 	buf := make([]byte, m.userSize())
 	if e := m.impl.get(k, buf, 0); e != 0 {
 		return nil, e
@@ -120,7 +131,7 @@ func (m *Map) update(key, value any, flags UpdateFlags) error {
 	if err := m.begin(writes); err != nil {
 		return err
 	}
-	defer m.release()
+	defer m.end(writes)
 	if p, ok := m.impl.(*progArray); ok {
 		return p.setProgram(k, prog, uint64(flags)).Err()
 	}
@@ -131,7 +142,7 @@ func (m *Map) updateBytes(key, value []byte, flags uint64) error {
 	if err := m.begin(writes); err != nil {
 		return err
 	}
-	defer m.release()
+	defer m.end(writes)
 	if flags&uint64(UpdateLock) != 0 {
 		return EINVAL
 	}
@@ -154,7 +165,7 @@ func (m *Map) remove(key any) error {
 	if err := m.begin(writes); err != nil {
 		return err
 	}
-	defer m.release()
+	defer m.end(writes)
 	return m.impl.remove(k).Err()
 }
 
@@ -184,7 +195,7 @@ func (m *Map) takeBytes(key any, flags LookupFlags) ([]byte, error) {
 	if err := m.beginFlags(reads|writes, uint64(flags)); err != nil {
 		return nil, err
 	}
-	defer m.release()
+	defer m.end(reads | writes)
 	buf := make([]byte, m.userSize())
 	switch i := m.impl.(type) {
 	case *hashMap:
@@ -234,7 +245,7 @@ func (m *Map) nextKey(key any) (next []byte, err error) {
 	if err := m.begin(reads); err != nil {
 		return nil, err
 	}
-	defer m.release()
+	defer m.end(reads)
 	next = make([]byte, m.keySize)
 	if e := m.impl.next(k, next); e != 0 {
 		return nil, e
@@ -258,6 +269,13 @@ func (m *Map) Freeze() error {
 // Frozen reports whether the user side cannot change the map any more.
 func (m *Map) Frozen() bool { return m.frozen.Load() }
 
+// Constant reports whether nobody changes what is in the map any more: programs may not, and the
+// user side neither, since the map is frozen, no call that began before is under way, and Memory has
+// not given its bytes away (bpf_map_is_rdonly).
+func (m *Map) Constant() bool {
+	return m.flags&FlagRdonlyProg != 0 && m.frozen.Load() && m.writers.Load() == 0
+}
+
 // Memory returns the values of an Array made with FlagMmapable, each rounded up
 // to 8 bytes, as they lie: what mmap of the map gives. It is only good until
 // the map is freed; touching it later faults. A frozen map gives EPERM.
@@ -265,10 +283,11 @@ func (m *Map) Memory() ([]byte, error) {
 	if err := m.begin(reads | writes); err != nil {
 		return nil, m.fail("memory", err)
 	}
-	defer m.release()
 	a, ok := m.impl.(*array)
 	if !ok || m.flags&FlagMmapable == 0 {
+		m.end(reads | writes)
 		return nil, m.fail("memory", ENOTSUPP)
 	}
+	m.release() // who has the bytes may write at any time: it stays a writer
 	return unsafe.Slice((*byte)(a.base), int(a.stride)*int(a.max)), nil
 }

@@ -112,6 +112,9 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 	case helper.ArgDynptr:
 		ok = r.kind == ptrStack || r.kind == ptrDynptr
 	}
+	if !ok && r.isPacket() && r.has(rdonly) {
+		return v.argWritable(reg, at, true)
+	}
 	if !ok {
 		code := CodeArgType
 		if reg.has(orNull) {
@@ -353,6 +356,9 @@ func (v *verifier) constKey(r *reg, size int) error {
 func (v *verifier) argSize(at asm.Register, write, zeroOK bool) error {
 	r := &v.cur.cur().regs[at]
 	meta := &v.callArgs
+	if mem := &v.cur.cur().regs[at-1]; mem.isPacket() && meta.proto != nil && meta.proto.PacketChecked {
+		return v.argWritable(mem, at-1, write)
+	}
 	meta.maxSize = r.U64.Max
 	if !r.Tnum.IsConst() {
 		meta.raw = false
@@ -377,8 +383,8 @@ func (v *verifier) argMemory(at asm.Register, size int64, write, zeroOK bool) er
 	a := access{r: at, write: write, value: -1, size: int(size)}
 	switch r.kind {
 	case ptrPacket, ptrPacketMeta:
-		if write && (!v.writesPkt || r.has(rdonly)) {
-			return v.failReg(at, CodePacketAccess, errnoEACCES, "programs of this type cannot write into the packet")
+		if err := v.argWritable(r, at, write); err != nil {
+			return err
 		}
 		return v.inPacket(r, at, 0, int(size), zeroOK)
 	case ptrMapKey:
@@ -418,6 +424,17 @@ func (v *verifier) argMemory(at asm.Register, size int64, write, zeroOK bool) er
 		return nil
 	}
 	return v.failReg(at, CodeArgType, errnoEACCES, "%s must point to memory, it is %s", at, kindName(r))
+}
+
+// argWritable refuses a packet that a helper would write and the program may not.
+func (v *verifier) argWritable(r *reg, at asm.Register, write bool) error {
+	switch {
+	case write && !v.writesPkt:
+		return v.failReg(at, CodePacketAccess, errnoEACCES, "programs of this type cannot write into the packet")
+	case write && r.has(rdonly):
+		return v.failReg(at, CodeReadOnly, errnoEACCES, "write to bytes that are read-only to programs of this hook")
+	}
+	return nil
 }
 
 // inMemory is inRegion for a size that may be zero.
@@ -538,7 +555,7 @@ func (v *verifier) constString(r *reg) ([]byte, bool) {
 	}
 	m := v.maps[r.m]
 	off := int64(r.off) + int64(r.Tnum.Value)
-	if m.Read == nil || off < 0 || off >= int64(m.ValueSize) {
+	if m.Read == nil || m.MaxEntries != 1 || off < 0 || off >= int64(m.ValueSize) {
 		return nil, false
 	}
 	b := make([]byte, int64(m.ValueSize)-off)

@@ -399,7 +399,7 @@ func (v *verifier) setResult(meta *callMeta) error {
 	case helper.RetMapValue:
 		*r0 = pointer(ptrMapValue, null)
 		r0.m, r0.aux = meta.m, meta.mapUID
-		if null != 0 && meta.fn == asm.FnMapLookupElem && meta.keyKnown && meta.key < v.maps[meta.m].MaxEntries {
+		if null != 0 && meta.fn == asm.FnMapLookupElem && meta.keyKnown && meta.key < v.leastEntries(meta.m) {
 			null, r0.flags = 0, r0.flags&^orNull
 		}
 		if null == 0 && v.maps[meta.m].hasLock {
@@ -559,6 +559,10 @@ func (v *verifier) loadExtern(in *insn, dst *reg) error {
 	e := &v.p.Externs[in.ImmLo()]
 	t, _, ok := linux.Var(e.Name)
 	switch {
+	case v.env.NoKernel && !e.Weak:
+		return v.fail(CodeUnsupported, errnoENOENT, "there is no kernel to take the address of %s from", e.Name)
+	case v.env.NoKernel:
+		*dst = constReg(0)
 	case ok && (t.Kind == prog.BTFStruct || t.Kind == prog.BTFInt):
 		*dst = pointer(ptrBTF, percpu)
 		dst.aux = v.typeID(t)

@@ -366,6 +366,8 @@ func (v *verifier) accessPacket(a *access, r *reg, off int) error {
 		return v.failReg(a.r, CodePacketAccess, errnoEACCES, "programs of this type cannot write into the packet")
 	case !v.seesPacket:
 		return v.failReg(a.r, CodePacketAccess, errnoEACCES, "programs of this type cannot access the packet")
+	case a.write && r.has(rdonly): // a slice of a hook of a Go program
+		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "write to bytes that are read-only to programs of this hook")
 	}
 	if err := v.inPacket(r, a.r, a.off, a.size, false); err != nil {
 		return err
@@ -382,9 +384,18 @@ func (v *verifier) inPacket(r *reg, at asm.Register, insnOff, n int, zeroOK bool
 	case r.S64.Min < 0:
 		return v.failReg(at, CodePacketBounds, errnoEACCES, "%s may be negative: packet offsets need an unsigned number", at)
 	case r.size < 0, off < 0 || off+int64(n) > int64(r.size) || n == 0 && !zeroOK:
-		return v.failReg(at, CodePacketBounds, errnoEACCES, "%s is outside of the packet: offset %d, size %d, of %d bytes that were compared with its end", at, off, n, max(r.size, 0))
+		return v.failReg(at, CodePacketBounds, errnoEACCES, "%s is outside of %s: offset %d, size %d, of %d bytes that were compared with its end",
+			at, v.packetName(), off, n, max(r.size, 0))
 	}
 	return nil
+}
+
+// packetName is what packet pointers point into: programs at hooks of a Go program have byte slices.
+func (v *verifier) packetName() string {
+	if v.p.Type == prog.Custom {
+		return "the slice"
+	}
+	return "the packet"
 }
 
 // packetAccess says whether programs of a type may read and write packets directly

@@ -22,6 +22,10 @@ type Env struct {
 	Returns *Range                                 // what the program may return; nil: anything
 	Helper  func(fn asm.BuiltinFunc) *helper.Proto // helpers of the hook's own; nil: none
 
+	// NoKernel says that there are no variables and functions of a kernel: the addresses of weak
+	// ones are 0, and those of others, and calls, are refused.
+	NoKernel bool
+
 	NumCPU int // get_smp_processor_id is below it; 0: not known
 
 	Log      io.Writer // where the log goes, nil: nowhere
@@ -82,8 +86,8 @@ type Map struct {
 	// other special fields are.
 	Key, Value *prog.BTFType
 
-	// Frozen says that neither programs nor users change the map any more. Read then
-	// returns bytes of the first value of an Array.
+	// Frozen says that users do not change the map any more. If programs may not either
+	// (BPF_F_RDONLY_PROG), and it is an Array of one element, Read returns bytes of its value.
 	Frozen bool
 	Read   func(off uint32, b []byte) bool
 }

@@ -13,6 +13,9 @@ import (
 func (v *verifier) checkCallKfunc(in *insn) (int, error) {
 	decl := &v.p.Kfuncs[in.Imm]
 	k, ok := linux.KfuncByName(decl.Name)
+	if v.env.NoKernel {
+		return 0, v.fail(CodeUnsupported, errnoENOENT, "there is no kernel to call %s of", decl.Name)
+	}
 	if !ok {
 		if decl.Name == "" { // an error if it is not eliminated
 			return v.insnIdx + 1, nil

@@ -44,6 +44,15 @@ func (m *mapInfo) writable() bool {
 
 func (m *mapInfo) readable() bool { return m.Flags&maps.FlagWronlyProg == 0 }
 
+// leastEntries is how many elements a map has at least. Inner arrays with BPF_F_INNER_MAP may have fewer
+// than their template, which Linux does not think of.
+func (v *verifier) leastEntries(m int16) uint32 {
+	if int(m) >= v.numMaps && v.maps[m].Flags&maps.FlagInnerMap != 0 {
+		return 1
+	}
+	return v.maps[m].MaxEntries
+}
+
 func (m *mapInfo) isXSK() bool     { return m.Type == maps.XSKMap }
 func (m *mapInfo) isSockMap() bool { return m.Type == maps.SockMap || m.Type == maps.SockHash }
 
@@ -54,9 +63,10 @@ func (m *mapInfo) hasAsync() bool {
 	})
 }
 
-// constant returns what a load from a map gives that nobody changes any more.
+// constant returns what a load from a map gives that nobody changes any more. The map has one value: of
+// several, a pointer does not tell which one it points to. (Linux refuses loads from those.)
 func (m *mapInfo) constant(r *reg, a *access, off int) (uint64, bool) {
-	if !m.Frozen || m.Flags&maps.FlagRdonlyProg == 0 || m.Read == nil || m.Type != maps.Array || !r.Tnum.IsConst() {
+	if !m.Frozen || m.Flags&maps.FlagRdonlyProg == 0 || m.Read == nil || m.Type != maps.Array || m.MaxEntries != 1 || !r.Tnum.IsConst() {
 		return 0, false
 	}
 	var b [8]byte

@@ -46,6 +46,7 @@ var pool = sync.Pool{New: func() any { return new(verifier) }}
 // Numbers of errors, as bpf(2) returns them on Linux.
 const (
 	errnoEPERM    = 1
+	errnoENOENT   = 2
 	errnoE2BIG    = 7
 	errnoEBADF    = 9
 	errnoENOMEM   = 12

@@ -62,11 +62,4 @@ int gate_socket(struct __sk_buff *ctx)
 	return pass(ntohs(ctx->protocol)) ? (int)ctx->len : 0;
 }
 
-// reckless reads behind the end of the packet.
-SEC("xdp")
-int reckless(struct xdp_md *ctx)
-{
-	return *(u8 *)DATA_END(ctx);
-}
-
 LICENSE("GPL");

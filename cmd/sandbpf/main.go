@@ -14,6 +14,7 @@ import (
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/loader"
 	"github.com/sandbpf/sandbpf/maps"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 // Exit codes.
@@ -40,7 +41,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if flushed := out.Flush(); err == nil && flushed != nil {
 		err = inputError{flushed}
 	}
-	if err != nil && !errors.Is(err, errReported) {
+	var refused *verifier.Error
+	switch {
+	case err == nil, errors.Is(err, errReported):
+	case errors.As(err, &refused):
+		fmt.Fprintf(stderr, "sandbpf: %+v", refused)
+	default:
 		fmt.Fprintf(stderr, "sandbpf: %v\n", err)
 	}
 	return exitCode(err)

@@ -27,14 +27,17 @@ same each time: so are the results.
 A program in a section that says no type, or with --type memory, gets the address
 of some memory in r1 and its length in r2: the bytes of --mem.
 
-A run is stopped when the program does what it may not; the message says in which
-line of the source. The others go on, and the exit code is 1.
+The program is verified first, as Linux does it; "sandbpf verify" tells more about a
+refusal. With --without-verifier it runs as it is, and a run is stopped when it does
+what it may not; the message says in which line of the source. The others go on, and
+the exit code is 1.
 
 Examples:
 
   $ sandbpf run firewall.o --pcap traffic.pcap
   $ sandbpf run firewall.o firewall --pcap traffic.pcap -v
   $ sandbpf run firewall.o --packet "$(cat syn.hex)" --json
+  $ sandbpf run broken.o --pcap traffic.pcap --without-verifier --sanitize
   $ sandbpf run sum.o --mem '01 02 03 04' --type memory
   $ sandbpf run firewall.o --pcap traffic.pcap --repeat 1000   # how fast?
 `,
@@ -49,22 +52,24 @@ type runFlags struct {
 	repeat                  *int
 	limit                   *uint64
 	json, verbose, sanitize *bool
+	unverified              *bool
 }
 
 func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 	f := &runFlags{
 		objectFlags: newObjectFlags(fs),
 
-		pcap:     fs.String("pcap", "", "packets of this capture `FILE`, pcap or pcapng"),
-		packet:   fs.String("packet", "", "one packet, `HEX` digits from the Ethernet header on"),
-		mem:      fs.String("mem", "", "`HEX` digits of the memory of a program without a type"),
-		typ:      fs.String("type", "", "the program's type is `NAME` (xdp, tc, socket, memory), whatever its section says"),
-		engine:   engineFlag(fs),
-		repeat:   fs.Int("repeat", 1, "run over the input `N` times, and measure the time"),
-		limit:    limitFlag(fs),
-		json:     fs.Bool("json", false, "write JSON"),
-		verbose:  fs.Bool("v", false, "show each packet"),
-		sanitize: fs.Bool("sanitize", false, "also stop at reads of stack never written, packet bytes never checked, released records"),
+		pcap:       fs.String("pcap", "", "packets of this capture `FILE`, pcap or pcapng"),
+		packet:     fs.String("packet", "", "one packet, `HEX` digits from the Ethernet header on"),
+		mem:        fs.String("mem", "", "`HEX` digits of the memory of a program without a type"),
+		typ:        fs.String("type", "", "the program's type is `NAME` (xdp, tc, socket, memory), whatever its section says"),
+		engine:     engineFlag(fs),
+		repeat:     fs.Int("repeat", 1, "run over the input `N` times, and measure the time"),
+		limit:      limitFlag(fs),
+		json:       fs.Bool("json", false, "write JSON"),
+		verbose:    fs.Bool("v", false, "show each packet"),
+		unverified: fs.Bool("without-verifier", false, "run what Linux would refuse: every access is checked when it is made"),
+		sanitize:   fs.Bool("sanitize", false, "also stop at reads of stack never written, packet bytes never checked, released records"),
 	}
 	given := func(name string) bool {
 		found := false
@@ -101,6 +106,9 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) error {
 	}
 	if err := f.setType(p, given("mem")); err != nil {
 		return err
+	}
+	if *f.unverified {
+		options = append(options, sandbpf.WithoutVerifier())
 	}
 	if *f.sanitize {
 		options = append(options, sandbpf.WithSanitizer())

@@ -7,7 +7,9 @@
 //	go run ./examples/plugin -listen :8080 -policy my.o
 //	go run ./examples/plugin -header               prints the header for authors of policies
 //
-// While it serves, it loads the file of -policy again whenever that changes.
+// While it serves, it loads the file of -policy again whenever that changes. A policy that the
+// verifier refuses, such as plugins/hasty.o, leaves the one before in force, and the log says in which
+// line it goes wrong and what would help.
 package main
 
 import (
@@ -22,6 +24,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,12 +33,14 @@ import (
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/loader"
 	"github.com/sandbpf/sandbpf/maps"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 //go:generate sh -c "go run . -header > plugins/http_request.h"
 //go:generate clang-19 -O2 -g -Wall -Werror -ffile-compilation-dir=. -target bpfel -mcpu=v3 -c plugins/open.c -o plugins/open.o
 //go:generate clang-19 -O2 -g -Wall -Werror -ffile-compilation-dir=. -target bpfel -mcpu=v3 -c plugins/guard.c -o plugins/guard.o
-//go:generate llvm-strip-19 -g plugins/open.o plugins/guard.o
+//go:generate clang-19 -O2 -g -Wall -Werror -ffile-compilation-dir=. -target bpfel -mcpu=v3 -c plugins/hasty.c -o plugins/hasty.o
+//go:generate llvm-strip-19 -g plugins/open.o plugins/guard.o plugins/hasty.o
 
 // request is what a policy sees of an HTTP request.
 type request struct {
@@ -104,6 +109,15 @@ func (p *policy) load(object []byte) error {
 		return old.Close() // what still runs is freed when it is done
 	}
 	return nil
+}
+
+// reason says why a policy does not load: if the verifier refuses it, in which line, and what helps.
+func reason(err error) string {
+	var refused *verifier.Error
+	if !errors.As(err, &refused) {
+		return err.Error()
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%v\n\thint: %s", refused, refused.Hint), "\n\thint: ")
 }
 
 // close detaches the policy.
@@ -218,7 +232,7 @@ func (p *policy) watch(file string, object []byte, every time.Duration, stop <-c
 		}
 		object = now
 		if err := p.load(now); err != nil {
-			log.Printf("%s: %v; the old policy stays", file, err)
+			log.Printf("%s: the old policy stays: %s", file, reason(err))
 			continue
 		}
 		log.Printf("%s: new policy in force", file)

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +56,11 @@ func TestBadPolicy(t *testing.T) {
 	server := httptest.NewServer(guarded(http.HandlerFunc(hello)))
 	defer server.Close()
 	require.Error(t, p.load([]byte("no object")))
+	hasty, err := os.ReadFile("plugins/hasty.o")
+	require.NoError(t, err)
+	require.Equal(t, "program judge: instruction 11: r6 is outside of the slice: offset 1, size 1, of 0 bytes that were compared with its end "+
+		"(./plugins/hasty.c:10: return path[1] == 'a';)\n\thint: compare the pointer plus the bytes that you access with data_end before, "+
+		"on this path, and use the same pointer afterwards", reason(p.load(hasty)))
 	require.Error(t, p.load(bytes.ReplaceAll(openPolicy, []byte("\x00judge\x00"), []byte("\x00other\x00"))))
 	var got tally
 	require.NoError(t, get(server, "/admin/x", &got))
@@ -61,6 +68,24 @@ func TestBadPolicy(t *testing.T) {
 	require.NoError(t, p.close())
 	require.NoError(t, get(server, "/admin/x", &got))
 	require.Equal(t, uint64(1), got.passed.Load(), "without a policy all pass")
+}
+
+// syncBuffer is what several goroutines write and read.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // TestWatch replaces the file of the policy of a server.
@@ -71,12 +96,23 @@ func TestWatch(t *testing.T) {
 	p := &policy{vm: vm}
 	require.NoError(t, p.load(openPolicy))
 	file := filepath.Join(t.TempDir(), "policy.o")
-	require.NoError(t, os.WriteFile(file, guardPolicy, 0o600))
+	hasty, err := os.ReadFile("plugins/hasty.o")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, hasty, 0o600))
+	var said syncBuffer
+	log.SetOutput(&said)
+	defer log.SetOutput(os.Stderr)
 	server := httptest.NewServer(guarded(http.HandlerFunc(hello)))
 	defer server.Close()
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() { p.watch(file, openPolicy, 5*time.Millisecond, stop); close(done) }()
+	require.Eventually(t, func() bool { return strings.Contains(said.String(), "the old policy stays: program judge") },
+		5*time.Second, 10*time.Millisecond)
+	var open tally
+	require.NoError(t, get(server, "/admin", &open))
+	require.Equal(t, uint64(1), open.passed.Load(), "the refused policy is not in force")
+	require.NoError(t, os.WriteFile(file, guardPolicy, 0o600))
 	require.Eventually(t, func() bool {
 		var got tally
 		return get(server, "/admin", &got) == nil && got.refused.Load() == 1

@@ -18,12 +18,14 @@ type Proto struct {
 	Args []Arg  // at most 5
 	Ret  Ret
 
-	GPL          bool // only for programs with a GPL-compatible licence
-	Sleeps       bool // only for sleepable programs
-	MovesPacket  bool // pointers into the packet are void after the call
-	PacketMem    bool // memory arguments may lie in the packet
-	Confirmed    bool // the kernel's answers agree with all of Args
-	Availability Variants
+	GPL         bool // only for programs with a GPL-compatible licence
+	Sleeps      bool // only for sleepable programs
+	MovesPacket bool // pointers into the packet are void after the call
+	PacketMem   bool // memory arguments may lie in the packet
+	// PacketChecked: the body checks memory in a packet when it runs, and its size need not be proved.
+	PacketChecked bool
+	Confirmed     bool // the kernel's answers agree with all of Args
+	Availability  Variants
 
 	Body vm.Helper // of a user's helper; those of Linux are in [Body]
 }
@@ -154,4 +156,9 @@ func (p *Proto) Allowed(t prog.Type, attach prog.AttachType, target string) bool
 }
 
 // String returns the helper's name as in C.
-func (p *Proto) String() string { return "bpf_" + p.Name }
+func (p *Proto) String() string {
+	if p.Body != nil {
+		return p.Name
+	}
+	return "bpf_" + p.Name
+}

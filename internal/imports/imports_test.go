@@ -46,7 +46,7 @@ var inside = map[string][]string{
 	".": {"asm", "internal/isa", "internal/prog", "internal/mem", "internal/vm", "maps", "internal/helper",
 		"verifier", "internal/lower", "interp", "jit", "hooks"},
 	"loader":      {".", "asm", "internal/btftype", "internal/prog", "maps"},
-	"bpftest":     {".", "hooks", "loader", "maps"},
+	"bpftest":     {".", "hooks", "loader", "maps", "verifier"},
 	"cmd/sandbpf": append(slices.Clip(public), "internal/prog"), // types, which the façade does not name
 	"examples":    public,
 
