@@ -93,17 +93,21 @@ type Code struct {
 	native  []byte // the machine code, as it was written
 	exits   []exit
 	helpers []vm.Helper
-	windows int           // how many windows checked accesses use
-	entries map[int]int32 // functions that helpers can call, by slot: offset in the code
-	done    int32         // offset of the code that ends a run
-	depth   int           // frames that a run takes at most
-	noStack bool          // no instruction uses the stack
-	pure    bool          // nothing but registers and checked accesses
-	index   []int32       // by slot: how many instructions come before
-	places  []place       // in order
+	windows int              // how many windows checked accesses use
+	entries map[int]callback // functions that helpers can call, by slot
+	done    int32            // offset of the code that ends a run
+	depth   int              // frames that a run takes at most
+	noStack bool             // no instruction uses the stack
+	pure    bool             // nothing but registers and checked accesses
+	index   []int32          // by slot: how many instructions come before
+	places  []place          // in order
 
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
+
+// callback is a function that helpers can call: its offset in the code, and how many frames
+// it takes at most.
+type callback struct{ offset, depth int32 }
 
 // place says where the machine code of an instruction begins.
 type place struct{ slot, offset int32 }

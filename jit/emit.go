@@ -137,9 +137,9 @@ func (e *emitter) finish(done amd64.Label) {
 			continue
 		}
 		if code.entries == nil {
-			code.entries = make(map[int]int32)
+			code.entries = make(map[int]callback)
 		}
-		code.entries[int(e.p.Blocks[f.Block].Start)] = int32(e.Offset(e.labels[f.Block]))
+		code.entries[int(e.p.Blocks[f.Block].Start)] = callback{int32(e.Offset(e.labels[f.Block])), int32(f.Depth)}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/jit/amd64"
 	"github.com/sandbpf/sandbpf/maps"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 // Operations on maps are done by package leaf, without leaving native code, where the
@@ -82,7 +83,7 @@ func (e *emitter) leafCall(in *lower.Ins) (c leafCall, ok bool) {
 	case c.op == leaf.Submit || c.op == leaf.Discard:
 		m = e.anyRing() // whose leaf is that of every ring
 	case int(p.Map) < 0 || int(p.Map) >= len(env.Maps):
-	case c.op == leaf.Reserve || p.Access.Proved:
+	case p.Access.Memory == verifier.MemNone || p.Access.Proved: // key and value on the stack are not noted
 		m, _ = env.Maps[p.Map].(*maps.Map)
 	}
 	if m == nil || c.other && !m.Type().PerCPU() {
