@@ -271,5 +271,5 @@ func (e *emitter) expand(p coldPair) {
 	if opInfos[p.second.op].mem {
 		e.c.ops[second].y = hot.z
 	}
-	e.append(operation{code: opGoto, z: uint32((p.op + 1) * opSize)}, p.second.slot)
+	e.append(operation{code: opBack, z: uint32((p.op + 1) * opSize)}, p.second.slot)
 }

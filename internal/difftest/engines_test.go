@@ -158,5 +158,5 @@ func TestEnginesAgree(t *testing.T) {
 	}
 	t.Logf("%d programs: %d ran on both engines; %d told of addresses", n, ran, leaks)
 	require.Greater(t, ran, int(n/2))
-	require.Less(t, leaks, ran/4)
+	require.LessOrEqual(t, leaks, ran/4)
 }
