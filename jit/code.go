@@ -165,8 +165,8 @@ func (code *Code) Close() error { return code.pages.Release() }
 // Size returns how many bytes of machine code the program is.
 func (code *Code) Size() int { return len(code.native) }
 
-// Native returns the machine code, and for each piece of it the slot of the instruction
-// that it is made from.
+// Native returns the machine code, and for each piece of it, by its offset, the slot of the
+// instruction that it is made from. What is seldom executed lies at the end and has slot -1.
 func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
 	return code.native, func(yield func(offset, slot int) bool) {
 		for _, p := range code.places {

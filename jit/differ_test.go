@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,6 +9,11 @@ import (
 	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/interp"
+)
+
+var (
+	programs  = flag.Int("programs", 0, "how many programs to generate; 0: a few")
+	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them")
 )
 
 // compile compiles p or skips the test.
@@ -52,11 +58,14 @@ func TestCodeEqualsSteps(t *testing.T) {
 	}
 	r := enginetest.NewRig(t)
 	n := uint64(10000)
-	if testing.Short() {
+	switch {
+	case *programs > 0:
+		n = uint64(*programs)
+	case testing.Short():
 		n = 2000
 	}
 	finished := 0
-	for seed := range n {
+	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		if compareEngines(t, r, seed, 20+int(seed%120)) {
 			finished++
 		}

@@ -104,6 +104,7 @@ func emit(p *lower.Program, code *Code) {
 
 // makeStubs makes what is seldom executed.
 func (e *emitter) makeStubs() {
+	e.code.places = append(e.code.places, place{-1, int32(len(e.Code))})
 	for _, s := range e.stubs {
 		e.Place(s.label)
 		if s.exit != 0 {

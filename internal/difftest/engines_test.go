@@ -127,7 +127,11 @@ func TestEnginesAgree(t *testing.T) {
 	if err := jit.Available(); err != nil {
 		t.Skip(err)
 	}
-	steps, native, elsewhere := newEngineRunner(t, false), newEngineRunner(t, true), newEngineRunner(t, false)
+	steps, native := newEngineRunner(t, false), newEngineRunner(t, true)
+	var others [4]*engineRunner // whose memory lies elsewhere
+	for i := range others {
+		others[i] = newEngineRunner(t, false)
+	}
 	n := seeds(2000)
 	ran, leaks := 0, 0
 	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
@@ -150,7 +154,7 @@ func TestEnginesAgree(t *testing.T) {
 		if slices.Equal(got, want) {
 			continue
 		}
-		if !slices.Equal(elsewhere.outcome(c, o.Proof, seed), want) {
+		if slices.ContainsFunc(others[:], func(e *engineRunner) bool { return !slices.Equal(e.outcome(c, o.Proof, seed), want) }) {
 			leaks++
 			continue
 		}

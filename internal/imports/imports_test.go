@@ -72,12 +72,12 @@ var outside = map[string][]string{
 	"golang.org/x/sys":             {"internal/mem", "internal/kernel"},
 	"github.com/gopacket/gopacket": {"cmd/sandbpf", "examples"},
 	"golang.org/x/net":             {"cmd/sandbpf", "examples"},
+	"golang.org/x/arch":            {"cmd/sandbpf"},
 }
 
 // forTests are the modules of others that tests may import on top of those.
 var forTests = []string{
 	"github.com/stretchr/testify/require",
-	"golang.org/x/arch",
 	"golang.org/x/tools/txtar",
 }
 
