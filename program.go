@@ -117,10 +117,13 @@ func (p *Program) translate(linked *prog.Program, list []vm.Map, hook *hooks.Typ
 	externs, numCPU := make([]uint64, len(linked.Externs)), p.vm.machine.NumCPU
 	if p.vm.engine == JIT {
 		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU,
-			Inline: true, Proof: p.proof, Layout: hook.Layout})
+			Inline: true, Blind: p.vm.blind, Proof: p.proof, Layout: hook.Layout})
 		switch {
 		case err == nil:
 			p.code, p.engine = code, JIT
+			if w := p.vm.perfMap; w != nil {
+				fmt.Fprintf(w, "%x %x bpf_prog_%s\n", code.Addr(), code.Size(), linked.Name) // nobody could act on the error
+			}
 			return nil
 		case !errors.Is(err, mem.ErrNoMemory) && !errors.Is(err, mem.ErrNoExec):
 			return err

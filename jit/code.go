@@ -48,6 +48,11 @@ type Env struct {
 	// program; with a Proof, operations on maps are done by package leaf.
 	Inline bool
 
+	// Blind keeps the constants of the program out of the machine code, where whoever wrote the
+	// program could have made instructions of them: each is xored with a random number, at
+	// the price of most optimisations. Offsets of 16 bits and shift counts stay.
+	Blind bool
+
 	// Proof is what the verifier knows of the program; what it does not prove is checked
 	// when the program runs. Nil: everything is.
 	Proof  *verifier.Proof
@@ -138,8 +143,10 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	lower.Optimise(low)
-	lower.Unroll(low)
+	if !env.Blind { // which fold constants into addresses
+		lower.Optimise(low)
+		lower.Unroll(low)
+	}
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	code.pure = code.noStack && !low.MayGoto && !low.UsesPacket
@@ -161,6 +168,9 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 
 // Close frees the machine code. Nothing may run it any more.
 func (code *Code) Close() error { return code.pages.Release() }
+
+// Addr returns where the machine code lies.
+func (code *Code) Addr() uintptr { return code.base }
 
 // Size returns how many bytes of machine code the program is.
 func (code *Code) Size() int { return len(code.native) }

@@ -33,7 +33,7 @@ func compile(t testing.TB, p *prog.Program, env Env) *Code {
 func compareEngines(t testing.TB, r *enginetest.Rig, seed uint64, n int) (finished bool) {
 	g := enginetest.NewGenerator(seed)
 	p := g.Program(n)
-	code, err := Compile(p, Env{})
+	code, err := Compile(p, Env{Blind: seed%4 == 3})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

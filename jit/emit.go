@@ -13,8 +13,8 @@ import (
 //
 // R12 counts down the instructions of the slice; R10 and R11 are scratch, and so are the
 // vector registers. Nothing of them outlives an instruction of the program.
-var registers = [asm.NumRegisters]amd64.Reg{amd64.RAX, amd64.RDI, amd64.RSI, amd64.RDX, amd64.RCX, amd64.R8,
-	amd64.RBX, amd64.R9, amd64.R14, amd64.R15, amd64.R13}
+var registers = [asm.NumRegisters + 1]amd64.Reg{amd64.RAX, amd64.RDI, amd64.RSI, amd64.RDX, amd64.RCX, amd64.R8,
+	amd64.RBX, amd64.R9, amd64.R14, amd64.R15, amd64.R13, scratch}
 
 const (
 	scratch  = amd64.R10
@@ -254,6 +254,9 @@ func (e *emitter) mem(in *lower.Ins) amd64.Mem {
 }
 
 func (e *emitter) instruction(in *lower.Ins) {
+	if e.code.env.Blind {
+		in = e.blind(in)
+	}
 	switch in.Op {
 	case lower.Nop:
 	case lower.Load, lower.Store, lower.LoadCtx:
