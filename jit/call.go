@@ -142,6 +142,9 @@ func (m *machine) miss(e *exit) error {
 	if m.cpu.InCtx(addr) && !m.cpu.CtxPlain(e.write) && !e.atomic {
 		return m.context(e, addr)
 	}
+	if m.code.noStack { // the CPU has not been told of its frame
+		m.cpu.PushFrame(m.bottom)
+	}
 	perm := mem.Perm(0)
 	if e.read {
 		perm |= mem.Read

@@ -75,6 +75,8 @@ func TestCodeEqualsSteps(t *testing.T) {
 }
 
 func FuzzCodeEqualsSteps(f *testing.F) {
+	f.Add(uint64(144126), 20+144126%120-12) // a fault near the stack, which the program does not use
+	f.Add(uint64(181304), 20+181304%120-12) // a jump that looks at the budget, to where another has led before
 	f.Add(uint64(1), 40)
 	f.Add(uint64(77), 300)
 	f.Fuzz(func(t *testing.T, seed uint64, n int) {

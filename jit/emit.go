@@ -87,6 +87,7 @@ func emit(p *lower.Program, code *Code) {
 		if b.LoopHead || b.Called {
 			e.fix(int32(i))
 		}
+		e.fixTarget(int32(i))
 	}
 	e.fix(0)
 	for i := range p.Blocks {
@@ -166,6 +167,18 @@ func (e *emitter) indexOf(block int32) int32 { return e.p.Index[e.p.Blocks[block
 
 // fix makes pending at the beginning of a block its place in the program.
 func (e *emitter) fix(block int32) { e.entry[block], e.known[block] = e.indexOf(block), true }
+
+// fixTarget is fix for where a block jumps to, if it looks at the budget there.
+func (e *emitter) fixTarget(block int32) {
+	last := e.p.Blocks[block].Last()
+	if last == nil || last.Op != lower.Jump && last.Op != lower.Goto && last.Op != lower.MayGoto {
+		return
+	}
+	e.block = block
+	if e.checked(last.Slot, last.Target) {
+		e.fix(last.Target)
+	}
+}
 
 const loopAlign = 32
 
