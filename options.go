@@ -43,6 +43,8 @@ type config struct {
 	host     *Host
 	limit    uint64
 	sanitize bool
+	blind    bool
+	perfMap  io.Writer
 	// unverified: programs are not verified when they are loaded
 	unverified bool
 	timed      bool
@@ -137,6 +139,24 @@ func WithHost(h *Host) Option {
 func WithoutVerifier() Option {
 	return func(c *config) error {
 		c.unverified = true
+		return nil
+	}
+}
+
+// WithBlinding keeps the constants of programs out of their machine code, where they could be
+// meant to be executed: each is xored with a random number. Programs are slower with it.
+func WithBlinding() Option {
+	return func(c *config) error {
+		c.blind = true
+		return nil
+	}
+}
+
+// WithPerfMap writes a line for the machine code of each program that is loaded, as perf
+// reads it from the file /tmp/perf-PID.map: address, size, name. One Write for each.
+func WithPerfMap(w io.Writer) Option {
+	return func(c *config) error {
+		c.perfMap = w
 		return nil
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sandbpf/sandbpf/hooks"
@@ -115,10 +117,13 @@ func (p *Program) translate(linked *prog.Program, list []vm.Map, hook *hooks.Typ
 	externs, numCPU := make([]uint64, len(linked.Externs)), p.vm.machine.NumCPU
 	if p.vm.engine == JIT {
 		code, err := jit.Compile(linked, jit.Env{Maps: list, Externs: externs, Helper: bodyOf(hook), NumCPU: numCPU,
-			Inline: true, Proof: p.proof, Layout: hook.Layout})
+			Inline: true, Blind: p.vm.blind, Proof: p.proof, Layout: hook.Layout})
 		switch {
 		case err == nil:
 			p.code, p.engine = code, JIT
+			if w := p.vm.perfMap; w != nil {
+				fmt.Fprintf(w, "%x %x bpf_prog_%s\n", code.Addr(), code.Size(), linked.Name) // nobody could act on the error
+			}
 			return nil
 		case !errors.Is(err, mem.ErrNoMemory) && !errors.Is(err, mem.ErrNoExec):
 			return err
@@ -166,6 +171,18 @@ func (p *Program) VM() *VM { return p.vm }
 
 // Engine returns what executes the program.
 func (p *Program) Engine() Engine { return p.engine }
+
+// Native returns the machine code that runs the program, and for each piece of it, by its
+// offset, the slot of the instruction that it is made from, or -1 for what belongs to none. It
+// returns nil if the program is interpreted.
+func (p *Program) Native() (native []byte, slots iter.Seq2[int, int]) {
+	code, ok := p.code.(*jit.Code)
+	if !ok {
+		return nil, func(func(int, int) bool) {}
+	}
+	native, slots = code.Native()
+	return slices.Clone(native), slots
+}
 
 // Stats returns how often the program ran, how many instructions that took and,
 // with [WithStats], how long.

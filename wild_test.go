@@ -3,6 +3,7 @@ package sandbpf
 import (
 	"context"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"testing"
 
@@ -14,6 +15,11 @@ import (
 	"github.com/sandbpf/sandbpf/internal/vm"
 	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/maps"
+)
+
+var (
+	programs  = flag.Int("programs", 0, "how many wild programs to generate; 0: a few")
+	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them")
 )
 
 // wildMaps is one of every kind that wild programs are given.
@@ -154,11 +160,14 @@ func TestWildPrograms(t *testing.T) {
 		t.Run(engine.String(), func(t *testing.T) {
 			v := newVM(t, WithCPUs(1), WithLimit(20000), WithEngine(engine), WithoutVerifier())
 			n := uint64(3000)
-			if testing.Short() {
+			switch {
+			case *programs > 0:
+				n = uint64(*programs)
+			case testing.Short():
 				n = 200
 			}
 			ran := 0
-			for seed := range n {
+			for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 				if runWild(t, v, seed, 40) {
 					ran++
 				}

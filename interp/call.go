@@ -26,7 +26,7 @@ func (m *machine) helper() error {
 // program are as before when it returns.
 func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	slot, ok := vm.FuncSlot(fn)
-	pc, known := m.code.blockPC(slot)
+	pc, known := m.code.callbacks[slot]
 	if !ok || !known {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}

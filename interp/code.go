@@ -52,6 +52,8 @@ type Code struct {
 	starts  []blockStart // in order
 	exposed map[int]bool // by the slot a called function begins at: its frame is a region
 
+	callbacks map[int]uintptr // functions that helpers can call, by slot: their byte offset
+
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
 
@@ -139,15 +141,6 @@ type blockStart struct {
 func (c *Code) blockAt(pc uintptr) int {
 	i := sort.Search(len(c.starts), func(i int) bool { return c.starts[i].pc > pc })
 	return int(c.starts[i-1].slot)
-}
-
-// blockPC returns the byte offset at which the block at a slot begins, if one does.
-func (c *Code) blockPC(slot int) (uintptr, bool) {
-	i := sort.Search(len(c.starts), func(i int) bool { return int(c.starts[i].slot) >= slot })
-	if i == len(c.starts) || int(c.starts[i].slot) != slot {
-		return 0, false
-	}
-	return c.starts[i].pc, true
 }
 
 // opAt returns the operation at a byte offset.

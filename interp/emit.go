@@ -39,7 +39,8 @@ type coldPair struct {
 }
 
 func (d *decoder) emit() *Code {
-	e := emitter{d: d, c: &Code{p: d.p, env: *d.env, helpers: d.helpers, exposed: make(map[int]bool)}}
+	e := emitter{d: d, c: &Code{p: d.p, env: *d.env, helpers: d.helpers, exposed: make(map[int]bool),
+		callbacks: make(map[int]uintptr, len(d.callbacks))}}
 	e.index()
 	e.constants()
 	for i := range d.blocks {
@@ -61,6 +62,10 @@ func (d *decoder) emit() *Code {
 		} else {
 			e.c.ops[p.op].z = pc
 		}
+	}
+	for _, i := range d.callbacks {
+		b := &d.blocks[i]
+		e.c.callbacks[int(b.start)] = uintptr(b.pc)
 	}
 	e.single(instr{op: opHost, dst: -1, a: noValue, b: noValue, c: noValue}) // where callbacks return to
 	return e.c
@@ -266,5 +271,5 @@ func (e *emitter) expand(p coldPair) {
 	if opInfos[p.second.op].mem {
 		e.c.ops[second].y = hot.z
 	}
-	e.append(operation{code: opGoto, z: uint32((p.op + 1) * opSize)}, p.second.slot)
+	e.append(operation{code: opBack, z: uint32((p.op + 1) * opSize)}, p.second.slot)
 }

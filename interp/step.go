@@ -250,7 +250,7 @@ func (s *stepper) exit() {
 // call runs a callback of the program for a helper.
 func (s *stepper) call(fn uint64, args *[5]uint64) (uint64, error) {
 	target, ok := vm.FuncSlot(fn)
-	if _, known := s.code.blockPC(target); !ok || !known {
+	if _, known := s.code.callbacks[target]; !ok || !known {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}
 	if s.frame == prog.MaxFrames-1 {

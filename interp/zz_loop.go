@@ -549,7 +549,7 @@ func loop(m *machine, code unsafe.Pointer, _ uintptr, win unsafe.Pointer) exitCo
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
 L0: // Exit
 	{
@@ -1080,7 +1080,7 @@ L0: // Exit
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
 L1: // Call
 	{
@@ -1621,7 +1621,7 @@ L1: // Call
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
 L2: // Goto
 	{
@@ -2146,39 +2146,559 @@ L2: // Goto
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L3: // Fault
+L3: // Back
+	{
+		pc += stride
+		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
+		pc = uintptr(o.z)
+	}
+	switch (*operation)(unsafe.Add(code, pc)).code {
+	case 0:
+		goto L0
+	case 1:
+		goto L1
+	case 2:
+		goto L2
+	case 3:
+		goto L3
+	case 4:
+		goto L4
+	case 5:
+		goto L5
+	case 6:
+		goto L6
+	case 7:
+		goto L7
+	case 8:
+		goto L8
+	case 9:
+		goto L9
+	case 10:
+		goto L10
+	case 11:
+		goto L11
+	case 12:
+		goto L12
+	case 13:
+		goto L13
+	case 14:
+		goto L14
+	case 15:
+		goto L15
+	case 16:
+		goto L16
+	case 17:
+		goto L17
+	case 18:
+		goto L18
+	case 19:
+		goto L19
+	case 20:
+		goto L20
+	case 21:
+		goto L21
+	case 22:
+		goto L22
+	case 23:
+		goto L23
+	case 24:
+		goto L24
+	case 25:
+		goto L25
+	case 26:
+		goto L26
+	case 27:
+		goto L27
+	case 28:
+		goto L28
+	case 29:
+		goto L29
+	case 30:
+		goto L30
+	case 31:
+		goto L31
+	case 32:
+		goto L32
+	case 33:
+		goto L33
+	case 34:
+		goto L34
+	case 35:
+		goto L35
+	case 36:
+		goto L36
+	case 37:
+		goto L37
+	case 38:
+		goto L38
+	case 39:
+		goto L39
+	case 40:
+		goto L40
+	case 41:
+		goto L41
+	case 42:
+		goto L42
+	case 43:
+		goto L43
+	case 44:
+		goto L44
+	case 45:
+		goto L45
+	case 46:
+		goto L46
+	case 47:
+		goto L47
+	case 48:
+		goto L48
+	case 49:
+		goto L49
+	case 50:
+		goto L50
+	case 51:
+		goto L51
+	case 52:
+		goto L52
+	case 53:
+		goto L53
+	case 54:
+		goto L54
+	case 55:
+		goto L55
+	case 56:
+		goto L56
+	case 57:
+		goto L57
+	case 58:
+		goto L58
+	case 59:
+		goto L59
+	case 60:
+		goto L60
+	case 61:
+		goto L61
+	case 62:
+		goto L62
+	case 63:
+		goto L63
+	case 64:
+		goto L64
+	case 65:
+		goto L65
+	case 66:
+		goto L66
+	case 67:
+		goto L67
+	case 68:
+		goto L68
+	case 69:
+		goto L69
+	case 70:
+		goto L70
+	case 71:
+		goto L71
+	case 72:
+		goto L72
+	case 73:
+		goto L73
+	case 74:
+		goto L74
+	case 75:
+		goto L75
+	case 76:
+		goto L76
+	case 77:
+		goto L77
+	case 78:
+		goto L78
+	case 79:
+		goto L79
+	case 80:
+		goto L80
+	case 81:
+		goto L81
+	case 82:
+		goto L82
+	case 83:
+		goto L83
+	case 84:
+		goto L84
+	case 85:
+		goto L85
+	case 86:
+		goto L86
+	case 87:
+		goto L87
+	case 88:
+		goto L88
+	case 89:
+		goto L89
+	case 90:
+		goto L90
+	case 91:
+		goto L91
+	case 92:
+		goto L92
+	case 93:
+		goto L93
+	case 94:
+		goto L94
+	case 95:
+		goto L95
+	case 96:
+		goto L96
+	case 97:
+		goto L97
+	case 98:
+		goto L98
+	case 99:
+		goto L99
+	case 100:
+		goto L100
+	case 101:
+		goto L101
+	case 102:
+		goto L102
+	case 103:
+		goto L103
+	case 104:
+		goto L104
+	case 105:
+		goto L105
+	case 106:
+		goto L106
+	case 107:
+		goto L107
+	case 108:
+		goto L108
+	case 109:
+		goto L109
+	case 110:
+		goto L110
+	case 111:
+		goto L111
+	case 112:
+		goto L112
+	case 113:
+		goto L113
+	case 114:
+		goto L114
+	case 115:
+		goto L115
+	case 116:
+		goto L116
+	case 117:
+		goto L117
+	case 118:
+		goto L118
+	case 119:
+		goto L119
+	case 120:
+		goto L120
+	case 121:
+		goto L121
+	case 122:
+		goto L122
+	case 123:
+		goto L123
+	case 124:
+		goto L124
+	case 125:
+		goto L125
+	case 126:
+		goto L126
+	case 127:
+		goto L127
+	case 128:
+		goto L128
+	case 129:
+		goto L129
+	case 130:
+		goto L130
+	case 131:
+		goto L131
+	case 132:
+		goto L132
+	case 133:
+		goto L133
+	case 134:
+		goto L134
+	case 135:
+		goto L135
+	case 136:
+		goto L136
+	case 137:
+		goto L137
+	case 138:
+		goto L138
+	case 139:
+		goto L139
+	case 140:
+		goto L140
+	case 141:
+		goto L141
+	case 142:
+		goto L142
+	case 143:
+		goto L143
+	case 144:
+		goto L144
+	case 145:
+		goto L145
+	case 146:
+		goto L146
+	case 147:
+		goto L147
+	case 148:
+		goto L148
+	case 149:
+		goto L149
+	case 150:
+		goto L150
+	case 151:
+		goto L151
+	case 152:
+		goto L152
+	case 153:
+		goto L153
+	case 154:
+		goto L154
+	case 155:
+		goto L155
+	case 156:
+		goto L156
+	case 157:
+		goto L157
+	case 158:
+		goto L158
+	case 159:
+		goto L159
+	case 160:
+		goto L160
+	case 161:
+		goto L161
+	case 162:
+		goto L162
+	case 163:
+		goto L163
+	case 164:
+		goto L164
+	case 165:
+		goto L165
+	case 166:
+		goto L166
+	case 167:
+		goto L167
+	case 168:
+		goto L168
+	case 169:
+		goto L169
+	case 170:
+		goto L170
+	case 171:
+		goto L171
+	case 172:
+		goto L172
+	case 173:
+		goto L173
+	case 174:
+		goto L174
+	case 175:
+		goto L175
+	case 176:
+		goto L176
+	case 177:
+		goto L177
+	case 178:
+		goto L178
+	case 179:
+		goto L179
+	case 180:
+		goto L180
+	case 181:
+		goto L181
+	case 182:
+		goto L182
+	case 183:
+		goto L183
+	case 184:
+		goto L184
+	case 185:
+		goto L185
+	case 186:
+		goto L186
+	case 187:
+		goto L187
+	case 188:
+		goto L188
+	case 189:
+		goto L189
+	case 190:
+		goto L190
+	case 191:
+		goto L191
+	case 192:
+		goto L192
+	case 193:
+		goto L193
+	case 194:
+		goto L194
+	case 195:
+		goto L195
+	case 196:
+		goto L196
+	case 197:
+		goto L197
+	case 198:
+		goto L198
+	case 199:
+		goto L199
+	case 200:
+		goto L200
+	case 201:
+		goto L201
+	case 202:
+		goto L202
+	case 203:
+		goto L203
+	case 204:
+		goto L204
+	case 205:
+		goto L205
+	case 206:
+		goto L206
+	case 207:
+		goto L207
+	case 208:
+		goto L208
+	case 209:
+		goto L209
+	case 210:
+		goto L210
+	case 211:
+		goto L211
+	case 212:
+		goto L212
+	case 213:
+		goto L213
+	case 214:
+		goto L214
+	case 215:
+		goto L215
+	case 216:
+		goto L216
+	case 217:
+		goto L217
+	case 218:
+		goto L218
+	case 219:
+		goto L219
+	case 220:
+		goto L220
+	case 221:
+		goto L221
+	case 222:
+		goto L222
+	case 223:
+		goto L223
+	case 224:
+		goto L224
+	case 225:
+		goto L225
+	case 226:
+		goto L226
+	case 227:
+		goto L227
+	case 228:
+		goto L228
+	case 229:
+		goto L229
+	case 230:
+		goto L230
+	case 231:
+		goto L231
+	case 232:
+		goto L232
+	case 233:
+		goto L233
+	case 234:
+		goto L234
+	case 235:
+		goto L235
+	case 236:
+		goto L236
+	case 237:
+		goto L237
+	case 238:
+		goto L238
+	case 239:
+		goto L239
+	case 240:
+		goto L240
+	case 241:
+		goto L241
+	case 242:
+		goto L242
+	case 243:
+		goto L243
+	case 244:
+		goto L244
+	case 245:
+		goto L245
+	case 246:
+		goto L246
+	case 247:
+		goto L247
+	case 248:
+		goto L248
+	case 249:
+		goto L249
+	case 250:
+		goto L250
+	case 251:
+		goto L251
+	case 252:
+		goto L252
+	case 253:
+		goto L253
+	case 254:
+		goto L254
+	case 255:
+		goto L255
+	}
+L4: // Fault
 	{
 		pc += stride
 		m.pc = pc
 		return exitFault
 	}
-L4: // Host
+L5: // Host
 	{
 		pc += stride
 		m.pc = pc
 		return exitHost
 	}
-L5: // Helper
+L6: // Helper
 	{
 		pc += stride
 		m.pc = pc
 		return exitHelper
 	}
-L6: // Atomic
+L7: // Atomic
 	{
 		pc += stride
 		m.pc = pc
 		return exitAtomic
 	}
-L7: // Packet
+L8: // Packet
 	{
 		pc += stride
 		m.pc = pc
 		return exitPacket
 	}
-L8: // MayGoto
+L9: // MayGoto
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -2706,9 +3226,9 @@ L8: // MayGoto
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L9: // LoadImm
+L10: // LoadImm
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -3226,9 +3746,9 @@ L9: // LoadImm
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L10: // Nop
+L11: // Nop
 	{
 		pc += stride
 
@@ -3745,9 +4265,9 @@ L10: // Nop
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L11: // Add64
+L12: // Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -4265,9 +4785,9 @@ L11: // Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L12: // Add32
+L13: // Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -4785,9 +5305,9 @@ L12: // Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L13: // Sub64
+L14: // Sub64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -5305,9 +5825,9 @@ L13: // Sub64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L14: // Sub32
+L15: // Sub32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -5825,9 +6345,9 @@ L14: // Sub32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L15: // Mul64
+L16: // Mul64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -6345,9 +6865,9 @@ L15: // Mul64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L16: // Mul32
+L17: // Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -6865,9 +7385,9 @@ L16: // Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L17: // And64
+L18: // And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -7385,9 +7905,9 @@ L17: // And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L18: // And32
+L19: // And32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -7905,9 +8425,9 @@ L18: // And32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L19: // Or64
+L20: // Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -8425,9 +8945,9 @@ L19: // Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L20: // Or32
+L21: // Or32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -8945,9 +9465,9 @@ L20: // Or32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L21: // Xor64
+L22: // Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -9465,9 +9985,9 @@ L21: // Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L22: // Xor32
+L23: // Xor32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -9985,9 +10505,9 @@ L22: // Xor32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L23: // LSh64
+L24: // LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -10505,9 +11025,9 @@ L23: // LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L24: // LSh32
+L25: // LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -11025,9 +11545,9 @@ L24: // LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L25: // RSh64
+L26: // RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -11545,9 +12065,9 @@ L25: // RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L26: // RSh32
+L27: // RSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -12065,9 +12585,9 @@ L26: // RSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L27: // ArSh64
+L28: // ArSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -12585,9 +13105,9 @@ L27: // ArSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L28: // ArSh32
+L29: // ArSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -13105,9 +13625,9 @@ L28: // ArSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L29: // Rot64
+L30: // Rot64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -13625,9 +14145,9 @@ L29: // Rot64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L30: // Rot32
+L31: // Rot32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -14145,9 +14665,9 @@ L30: // Rot32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L31: // Div64
+L32: // Div64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -14665,9 +15185,9 @@ L31: // Div64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L32: // Mod64
+L33: // Mod64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -15185,9 +15705,9 @@ L32: // Mod64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L33: // SDiv64
+L34: // SDiv64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -15705,9 +16225,9 @@ L33: // SDiv64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L34: // SMod64
+L35: // SMod64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -16225,9 +16745,9 @@ L34: // SMod64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L35: // Div32
+L36: // Div32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -16745,9 +17265,9 @@ L35: // Div32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L36: // Mod32
+L37: // Mod32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -17265,9 +17785,9 @@ L36: // Mod32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L37: // SDiv32
+L38: // SDiv32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -17785,9 +18305,9 @@ L37: // SDiv32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L38: // SMod32
+L39: // SMod32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -18305,9 +18825,9 @@ L38: // SMod32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L39: // Mov64
+L40: // Mov64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -18825,9 +19345,9 @@ L39: // Mov64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L40: // Mov32
+L41: // Mov32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -19345,9 +19865,9 @@ L40: // Mov32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L41: // Neg64
+L42: // Neg64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -19865,9 +20385,9 @@ L41: // Neg64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L42: // Neg32
+L43: // Neg32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -20385,9 +20905,9 @@ L42: // Neg32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L43: // SX8
+L44: // SX8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -20905,9 +21425,9 @@ L43: // SX8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L44: // SX16
+L45: // SX16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -21425,9 +21945,9 @@ L44: // SX16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L45: // SX32
+L46: // SX32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -21945,9 +22465,9 @@ L45: // SX32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L46: // SX8to32
+L47: // SX8to32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -22465,9 +22985,9 @@ L46: // SX8to32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L47: // SX16to32
+L48: // SX16to32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -22985,9 +23505,9 @@ L47: // SX16to32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L48: // Mov16
+L49: // Mov16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -23505,9 +24025,9 @@ L48: // Mov16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L49: // Swap16
+L50: // Swap16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -24025,9 +24545,9 @@ L49: // Swap16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L50: // Swap32
+L51: // Swap32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -24545,9 +25065,9 @@ L50: // Swap32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L51: // Swap64
+L52: // Swap64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -25065,9 +25585,9 @@ L51: // Swap64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L52: // Load8
+L53: // Load8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -25591,9 +26111,9 @@ L52: // Load8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L53: // LoadX8
+L54: // LoadX8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -26117,9 +26637,9 @@ L53: // LoadX8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L54: // LoadStack8
+L55: // LoadStack8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -26637,9 +27157,9 @@ L54: // LoadStack8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L55: // LoadS8
+L56: // LoadS8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -27163,9 +27683,9 @@ L55: // LoadS8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L56: // Load16
+L57: // Load16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -27689,9 +28209,9 @@ L56: // Load16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L57: // LoadX16
+L58: // LoadX16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -28215,9 +28735,9 @@ L57: // LoadX16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L58: // LoadStack16
+L59: // LoadStack16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -28735,9 +29255,9 @@ L58: // LoadStack16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L59: // LoadS16
+L60: // LoadS16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -29261,9 +29781,9 @@ L59: // LoadS16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L60: // Load32
+L61: // Load32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -29787,9 +30307,9 @@ L60: // Load32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L61: // LoadX32
+L62: // LoadX32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -30313,9 +30833,9 @@ L61: // LoadX32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L62: // LoadStack32
+L63: // LoadStack32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -30833,9 +31353,9 @@ L62: // LoadStack32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L63: // LoadS32
+L64: // LoadS32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -31359,9 +31879,9 @@ L63: // LoadS32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L64: // Load64
+L65: // Load64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -31885,9 +32405,9 @@ L64: // Load64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L65: // LoadX64
+L66: // LoadX64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -32411,9 +32931,9 @@ L65: // LoadX64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L66: // LoadStack64
+L67: // LoadStack64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -32931,9 +33451,9 @@ L66: // LoadStack64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L67: // Store8
+L68: // Store8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -33457,9 +33977,9 @@ L67: // Store8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L68: // StoreX8
+L69: // StoreX8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -33983,9 +34503,9 @@ L68: // StoreX8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L69: // StoreStack8
+L70: // StoreStack8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -34503,9 +35023,9 @@ L69: // StoreStack8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L70: // Store16
+L71: // Store16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -35029,9 +35549,9 @@ L70: // Store16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L71: // StoreX16
+L72: // StoreX16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -35555,9 +36075,9 @@ L71: // StoreX16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L72: // StoreStack16
+L73: // StoreStack16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -36075,9 +36595,9 @@ L72: // StoreStack16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L73: // Store32
+L74: // Store32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -36601,9 +37121,9 @@ L73: // Store32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L74: // StoreX32
+L75: // StoreX32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -37127,9 +37647,9 @@ L74: // StoreX32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L75: // StoreStack32
+L76: // StoreStack32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -37647,9 +38167,9 @@ L75: // StoreStack32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L76: // Store64
+L77: // Store64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -38173,9 +38693,9 @@ L76: // Store64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L77: // StoreX64
+L78: // StoreX64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -38699,9 +39219,9 @@ L77: // StoreX64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L78: // StoreStack64
+L79: // StoreStack64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -39219,9 +39739,9 @@ L78: // StoreStack64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L79: // BrEq64
+L80: // BrEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -39753,9 +40273,9 @@ L79: // BrEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L80: // BrGT64
+L81: // BrGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -40287,9 +40807,9 @@ L80: // BrGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L81: // BrSGT64
+L82: // BrSGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -40821,9 +41341,9 @@ L81: // BrSGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L82: // JEq64
+L83: // JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -41348,9 +41868,9 @@ L82: // JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L83: // JEq32
+L84: // JEq32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -41875,9 +42395,9 @@ L83: // JEq32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L84: // JNE64
+L85: // JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -42402,9 +42922,9 @@ L84: // JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L85: // JNE32
+L86: // JNE32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -42929,9 +43449,9 @@ L85: // JNE32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L86: // JGT64
+L87: // JGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -43456,9 +43976,9 @@ L86: // JGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L87: // JGT32
+L88: // JGT32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -43983,9 +44503,9 @@ L87: // JGT32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L88: // JGE64
+L89: // JGE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -44510,9 +45030,9 @@ L88: // JGE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L89: // JGE32
+L90: // JGE32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -45037,9 +45557,9 @@ L89: // JGE32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L90: // JSGT64
+L91: // JSGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -45564,9 +46084,9 @@ L90: // JSGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L91: // JSGT32
+L92: // JSGT32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -46091,9 +46611,9 @@ L91: // JSGT32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L92: // JSGE64
+L93: // JSGE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -46618,9 +47138,9 @@ L92: // JSGE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L93: // JSGE32
+L94: // JSGE32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -47145,9 +47665,9 @@ L93: // JSGE32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L94: // JSet64
+L95: // JSet64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -47672,9 +48192,9 @@ L94: // JSet64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L95: // JSet32
+L96: // JSet32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -48199,9 +48719,9 @@ L95: // JSet32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L96: // JNSet64
+L97: // JNSet64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -48726,9 +49246,9 @@ L96: // JNSet64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L97: // JNSet32
+L98: // JNSet32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -49253,9 +49773,9 @@ L97: // JNSet32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L98: // Add64_Add64
+L99: // Add64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -49774,9 +50294,9 @@ L98: // Add64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L99: // Add64_And64
+L100: // Add64_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -50295,9 +50815,9 @@ L99: // Add64_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L100: // Add64_Xor64
+L101: // Add64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -50816,9 +51336,9 @@ L100: // Add64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L101: // Add64_Or64
+L102: // Add64_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -51337,9 +51857,9 @@ L101: // Add64_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L102: // Add64_LSh64
+L103: // Add64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -51858,9 +52378,9 @@ L102: // Add64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L103: // Add64_RSh64
+L104: // Add64_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -52379,9 +52899,9 @@ L103: // Add64_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L104: // Add64_Add32
+L105: // Add64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -52900,9 +53420,9 @@ L104: // Add64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L105: // Add64_Mul32
+L106: // Add64_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -53421,9 +53941,9 @@ L105: // Add64_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L106: // Add64_LSh32
+L107: // Add64_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -53942,9 +54462,9 @@ L106: // Add64_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L107: // And64_Add64
+L108: // And64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -54463,9 +54983,9 @@ L107: // And64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L108: // And64_And64
+L109: // And64_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -54984,9 +55504,9 @@ L108: // And64_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L109: // And64_Xor64
+L110: // And64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -55505,9 +56025,9 @@ L109: // And64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L110: // And64_Or64
+L111: // And64_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -56026,9 +56546,9 @@ L110: // And64_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L111: // And64_LSh64
+L112: // And64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -56547,9 +57067,9 @@ L111: // And64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L112: // And64_RSh64
+L113: // And64_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -57068,9 +57588,9 @@ L112: // And64_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L113: // And64_Add32
+L114: // And64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -57589,9 +58109,9 @@ L113: // And64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L114: // And64_Mul32
+L115: // And64_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -58110,9 +58630,9 @@ L114: // And64_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L115: // And64_LSh32
+L116: // And64_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -58631,9 +59151,9 @@ L115: // And64_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L116: // Xor64_Add64
+L117: // Xor64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -59152,9 +59672,9 @@ L116: // Xor64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L117: // Xor64_And64
+L118: // Xor64_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -59673,9 +60193,9 @@ L117: // Xor64_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L118: // Xor64_Xor64
+L119: // Xor64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -60194,9 +60714,9 @@ L118: // Xor64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L119: // Xor64_Or64
+L120: // Xor64_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -60715,9 +61235,9 @@ L119: // Xor64_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L120: // Xor64_LSh64
+L121: // Xor64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -61236,9 +61756,9 @@ L120: // Xor64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L121: // Xor64_RSh64
+L122: // Xor64_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -61757,9 +62277,9 @@ L121: // Xor64_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L122: // Xor64_Add32
+L123: // Xor64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -62278,9 +62798,9 @@ L122: // Xor64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L123: // Xor64_Mul32
+L124: // Xor64_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -62799,9 +63319,9 @@ L123: // Xor64_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L124: // Xor64_LSh32
+L125: // Xor64_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -63320,9 +63840,9 @@ L124: // Xor64_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L125: // Or64_Add64
+L126: // Or64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -63841,9 +64361,9 @@ L125: // Or64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L126: // Or64_And64
+L127: // Or64_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -64362,9 +64882,9 @@ L126: // Or64_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L127: // Or64_Xor64
+L128: // Or64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -64883,9 +65403,9 @@ L127: // Or64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L128: // Or64_Or64
+L129: // Or64_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -65404,9 +65924,9 @@ L128: // Or64_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L129: // Or64_LSh64
+L130: // Or64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -65925,9 +66445,9 @@ L129: // Or64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L130: // Or64_RSh64
+L131: // Or64_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -66446,9 +66966,9 @@ L130: // Or64_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L131: // Or64_Add32
+L132: // Or64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -66967,9 +67487,9 @@ L131: // Or64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L132: // Or64_Mul32
+L133: // Or64_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -67488,9 +68008,9 @@ L132: // Or64_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L133: // Or64_LSh32
+L134: // Or64_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -68009,9 +68529,9 @@ L133: // Or64_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L134: // LSh64_Add64
+L135: // LSh64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -68530,9 +69050,9 @@ L134: // LSh64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L135: // LSh64_And64
+L136: // LSh64_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -69051,9 +69571,9 @@ L135: // LSh64_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L136: // LSh64_Xor64
+L137: // LSh64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -69572,9 +70092,9 @@ L136: // LSh64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L137: // LSh64_Or64
+L138: // LSh64_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -70093,9 +70613,9 @@ L137: // LSh64_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L138: // LSh64_LSh64
+L139: // LSh64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -70614,9 +71134,9 @@ L138: // LSh64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L139: // LSh64_RSh64
+L140: // LSh64_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -71135,9 +71655,9 @@ L139: // LSh64_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L140: // LSh64_Add32
+L141: // LSh64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -71656,9 +72176,9 @@ L140: // LSh64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L141: // LSh64_Mul32
+L142: // LSh64_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -72177,9 +72697,9 @@ L141: // LSh64_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L142: // LSh64_LSh32
+L143: // LSh64_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -72698,9 +73218,9 @@ L142: // LSh64_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L143: // RSh64_Add64
+L144: // RSh64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -73219,9 +73739,9 @@ L143: // RSh64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L144: // RSh64_And64
+L145: // RSh64_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -73740,9 +74260,9 @@ L144: // RSh64_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L145: // RSh64_Xor64
+L146: // RSh64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -74261,9 +74781,9 @@ L145: // RSh64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L146: // RSh64_Or64
+L147: // RSh64_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -74782,9 +75302,9 @@ L146: // RSh64_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L147: // RSh64_LSh64
+L148: // RSh64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -75303,9 +75823,9 @@ L147: // RSh64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L148: // RSh64_RSh64
+L149: // RSh64_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -75824,9 +76344,9 @@ L148: // RSh64_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L149: // RSh64_Add32
+L150: // RSh64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -76345,9 +76865,9 @@ L149: // RSh64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L150: // RSh64_Mul32
+L151: // RSh64_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -76866,9 +77386,9 @@ L150: // RSh64_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L151: // RSh64_LSh32
+L152: // RSh64_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -77387,9 +77907,9 @@ L151: // RSh64_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L152: // Add32_Add64
+L153: // Add32_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -77908,9 +78428,9 @@ L152: // Add32_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L153: // Add32_And64
+L154: // Add32_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -78429,9 +78949,9 @@ L153: // Add32_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L154: // Add32_Xor64
+L155: // Add32_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -78950,9 +79470,9 @@ L154: // Add32_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L155: // Add32_Or64
+L156: // Add32_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -79471,9 +79991,9 @@ L155: // Add32_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L156: // Add32_LSh64
+L157: // Add32_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -79992,9 +80512,9 @@ L156: // Add32_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L157: // Add32_RSh64
+L158: // Add32_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -80513,9 +81033,9 @@ L157: // Add32_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L158: // Add32_Add32
+L159: // Add32_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -81034,9 +81554,9 @@ L158: // Add32_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L159: // Add32_Mul32
+L160: // Add32_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -81555,9 +82075,9 @@ L159: // Add32_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L160: // Add32_LSh32
+L161: // Add32_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -82076,9 +82596,9 @@ L160: // Add32_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L161: // Mul32_Add64
+L162: // Mul32_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -82597,9 +83117,9 @@ L161: // Mul32_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L162: // Mul32_And64
+L163: // Mul32_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -83118,9 +83638,9 @@ L162: // Mul32_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L163: // Mul32_Xor64
+L164: // Mul32_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -83639,9 +84159,9 @@ L163: // Mul32_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L164: // Mul32_Or64
+L165: // Mul32_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -84160,9 +84680,9 @@ L164: // Mul32_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L165: // Mul32_LSh64
+L166: // Mul32_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -84681,9 +85201,9 @@ L165: // Mul32_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L166: // Mul32_RSh64
+L167: // Mul32_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -85202,9 +85722,9 @@ L166: // Mul32_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L167: // Mul32_Add32
+L168: // Mul32_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -85723,9 +86243,9 @@ L167: // Mul32_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L168: // Mul32_Mul32
+L169: // Mul32_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -86244,9 +86764,9 @@ L168: // Mul32_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L169: // Mul32_LSh32
+L170: // Mul32_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -86765,9 +87285,9 @@ L169: // Mul32_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L170: // LSh32_Add64
+L171: // LSh32_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -87286,9 +87806,9 @@ L170: // LSh32_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L171: // LSh32_And64
+L172: // LSh32_And64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -87807,9 +88327,9 @@ L171: // LSh32_And64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L172: // LSh32_Xor64
+L173: // LSh32_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -88328,9 +88848,9 @@ L172: // LSh32_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L173: // LSh32_Or64
+L174: // LSh32_Or64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -88849,9 +89369,9 @@ L173: // LSh32_Or64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L174: // LSh32_LSh64
+L175: // LSh32_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -89370,9 +89890,9 @@ L174: // LSh32_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L175: // LSh32_RSh64
+L176: // LSh32_RSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -89891,9 +90411,9 @@ L175: // LSh32_RSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L176: // LSh32_Add32
+L177: // LSh32_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -90412,9 +90932,9 @@ L176: // LSh32_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L177: // LSh32_Mul32
+L178: // LSh32_Mul32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -90933,9 +91453,9 @@ L177: // LSh32_Mul32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L178: // LSh32_LSh32
+L179: // LSh32_LSh32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -91454,9 +91974,9 @@ L178: // LSh32_LSh32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L179: // Mul64_Add64
+L180: // Mul64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -91975,9 +92495,9 @@ L179: // Mul64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L180: // Mul64_Xor64
+L181: // Mul64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -92496,9 +93016,9 @@ L180: // Mul64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L181: // Rot64_Add64
+L182: // Rot64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -93017,9 +93537,9 @@ L181: // Rot64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L182: // Rot64_Xor64
+L183: // Rot64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -93538,9 +94058,9 @@ L182: // Rot64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L183: // Add64_Rot64
+L184: // Add64_Rot64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -94059,9 +94579,9 @@ L183: // Add64_Rot64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L184: // Xor64_Rot64
+L185: // Xor64_Rot64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -94580,9 +95100,9 @@ L184: // Xor64_Rot64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L185: // Add64_JEq64
+L186: // Add64_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -95108,9 +95628,9 @@ L185: // Add64_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L186: // Add64_JNE64
+L187: // Add64_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -95636,9 +96156,9 @@ L186: // Add64_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L187: // Add64_JGT64
+L188: // Add64_JGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -96164,9 +96684,9 @@ L187: // Add64_JGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L188: // And64_JEq64
+L189: // And64_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -96692,9 +97212,9 @@ L188: // And64_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L189: // And64_JNE64
+L190: // And64_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -97220,9 +97740,9 @@ L189: // And64_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L190: // And64_JGT64
+L191: // And64_JGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -97748,9 +98268,9 @@ L190: // And64_JGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L191: // Add32_JEq64
+L192: // Add32_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -98276,9 +98796,9 @@ L191: // Add32_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L192: // Add32_JNE64
+L193: // Add32_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -98804,9 +99324,9 @@ L192: // Add32_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L193: // Add32_JGT64
+L194: // Add32_JGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -99332,9 +99852,9 @@ L193: // Add32_JGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L194: // Mov64_JEq64
+L195: // Mov64_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -99860,9 +100380,9 @@ L194: // Mov64_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L195: // Mov64_JNE64
+L196: // Mov64_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -100388,9 +100908,9 @@ L195: // Mov64_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L196: // Mov64_JGT64
+L197: // Mov64_JGT64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -100916,9 +101436,9 @@ L196: // Mov64_JGT64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L197: // Add64_BrEq64
+L198: // Add64_BrEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -101451,9 +101971,9 @@ L197: // Add64_BrEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L198: // Mov64_BrEq64
+L199: // Mov64_BrEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -101986,9 +102506,9 @@ L198: // Mov64_BrEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L199: // Load8_Add64
+L200: // Load8_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -102513,9 +103033,9 @@ L199: // Load8_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L200: // Load8_Xor64
+L201: // Load8_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -103040,9 +103560,9 @@ L200: // Load8_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L201: // Load8_LSh64
+L202: // Load8_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -103567,9 +104087,9 @@ L201: // Load8_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L202: // Load8_Add32
+L203: // Load8_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -104094,9 +104614,9 @@ L202: // Load8_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L203: // Load16_Add64
+L204: // Load16_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -104621,9 +105141,9 @@ L203: // Load16_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L204: // Load16_Xor64
+L205: // Load16_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -105148,9 +105668,9 @@ L204: // Load16_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L205: // Load16_LSh64
+L206: // Load16_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -105675,9 +106195,9 @@ L205: // Load16_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L206: // Load16_Add32
+L207: // Load16_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -106202,9 +106722,9 @@ L206: // Load16_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L207: // Load32_Add64
+L208: // Load32_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -106729,9 +107249,9 @@ L207: // Load32_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L208: // Load32_Xor64
+L209: // Load32_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -107256,9 +107776,9 @@ L208: // Load32_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L209: // Load32_LSh64
+L210: // Load32_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -107783,9 +108303,9 @@ L209: // Load32_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L210: // Load32_Add32
+L211: // Load32_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -108310,9 +108830,9 @@ L210: // Load32_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L211: // Load64_Add64
+L212: // Load64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -108837,9 +109357,9 @@ L211: // Load64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L212: // Load64_Xor64
+L213: // Load64_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -109364,9 +109884,9 @@ L212: // Load64_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L213: // Load64_LSh64
+L214: // Load64_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -109891,9 +110411,9 @@ L213: // Load64_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L214: // Load64_Add32
+L215: // Load64_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -110418,9 +110938,9 @@ L214: // Load64_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L215: // LoadX8_Add64
+L216: // LoadX8_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -110945,9 +111465,9 @@ L215: // LoadX8_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L216: // LoadX8_Xor64
+L217: // LoadX8_Xor64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -111472,9 +111992,9 @@ L216: // LoadX8_Xor64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L217: // LoadX8_LSh64
+L218: // LoadX8_LSh64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -111999,9 +112519,9 @@ L217: // LoadX8_LSh64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L218: // LoadX8_Add32
+L219: // LoadX8_Add32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -112526,9 +113046,9 @@ L218: // LoadX8_Add32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L219: // Load8_JEq64
+L220: // Load8_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -113060,9 +113580,9 @@ L219: // Load8_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L220: // Load8_JNE64
+L221: // Load8_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -113594,9 +114114,9 @@ L220: // Load8_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L221: // Load16_JEq64
+L222: // Load16_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -114128,9 +114648,9 @@ L221: // Load16_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L222: // Load16_JNE64
+L223: // Load16_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -114662,9 +115182,9 @@ L222: // Load16_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L223: // Load32_JEq64
+L224: // Load32_JEq64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -115196,9 +115716,9 @@ L223: // Load32_JEq64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L224: // Load32_JNE64
+L225: // Load32_JNE64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -115730,9 +116250,9 @@ L224: // Load32_JNE64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L225: // Add64_Load8
+L226: // Add64_Load8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -116257,9 +116777,9 @@ L225: // Add64_Load8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L226: // Add64_Load32
+L227: // Add64_Load32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -116784,9 +117304,9 @@ L226: // Add64_Load32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L227: // Add64_Load64
+L228: // Add64_Load64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -117311,9 +117831,9 @@ L227: // Add64_Load64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L228: // Add64_LoadX8
+L229: // Add64_LoadX8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -117838,9 +118358,9 @@ L228: // Add64_LoadX8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L229: // And64_Load8
+L230: // And64_Load8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -118365,9 +118885,9 @@ L229: // And64_Load8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L230: // And64_Load32
+L231: // And64_Load32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -118892,9 +119412,9 @@ L230: // And64_Load32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L231: // And64_Load64
+L232: // And64_Load64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -119419,9 +119939,9 @@ L231: // And64_Load64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L232: // And64_LoadX8
+L233: // And64_LoadX8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -119946,9 +120466,9 @@ L232: // And64_LoadX8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L233: // Mov64_Load8
+L234: // Mov64_Load8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -120473,9 +120993,9 @@ L233: // Mov64_Load8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L234: // Mov64_Load32
+L235: // Mov64_Load32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -121000,9 +121520,9 @@ L234: // Mov64_Load32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L235: // Mov64_Load64
+L236: // Mov64_Load64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -121527,9 +122047,9 @@ L235: // Mov64_Load64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L236: // Mov64_LoadX8
+L237: // Mov64_LoadX8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -122054,9 +122574,9 @@ L236: // Mov64_LoadX8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L237: // Load8_Load8
+L238: // Load8_Load8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -122587,9 +123107,9 @@ L237: // Load8_Load8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L238: // Load8_Store8
+L239: // Load8_Store8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -123120,9 +123640,9 @@ L238: // Load8_Store8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L239: // Load16_Load16
+L240: // Load16_Load16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -123653,9 +124173,9 @@ L239: // Load16_Load16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L240: // Load16_Store16
+L241: // Load16_Store16
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -124186,9 +124706,9 @@ L240: // Load16_Store16
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L241: // Load32_Load32
+L242: // Load32_Load32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -124719,9 +125239,9 @@ L241: // Load32_Load32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L242: // Load32_Store32
+L243: // Load32_Store32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -125252,9 +125772,9 @@ L242: // Load32_Store32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L243: // Load64_Load64
+L244: // Load64_Load64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -125785,9 +126305,9 @@ L243: // Load64_Load64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L244: // Load64_Store64
+L245: // Load64_Store64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -126318,9 +126838,9 @@ L244: // Load64_Store64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L245: // Add64_Store8
+L246: // Add64_Store8
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -126845,9 +127365,9 @@ L245: // Add64_Store8
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L246: // Add64_Store32
+L247: // Add64_Store32
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -127372,9 +127892,9 @@ L246: // Add64_Store32
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L247: // Add64_Store64
+L248: // Add64_Store64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -127899,9 +128419,9 @@ L247: // Add64_Store64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L248: // Mov64_Mov64
+L249: // Mov64_Mov64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -128420,9 +128940,9 @@ L248: // Mov64_Mov64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L249: // Mov64_Goto
+L250: // Mov64_Goto
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -128946,9 +129466,9 @@ L249: // Mov64_Goto
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L250: // Mov64_Add64
+L251: // Mov64_Add64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -129467,9 +129987,9 @@ L250: // Mov64_Add64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L251: // Mov64_StoreStack64
+L252: // Mov64_StoreStack64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -129988,9 +130508,9 @@ L251: // Mov64_StoreStack64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L252: // Add64_Mov64
+L253: // Add64_Mov64
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -130509,9 +131029,9 @@ L252: // Add64_Mov64
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L253: // Add64_Goto
+L254: // Add64_Goto
 	{
 		pc += stride
 		o = (*operation)(unsafe.Add(unsafe.Add(code, pc), -opSize))
@@ -131035,9 +131555,9 @@ L253: // Add64_Goto
 	case 254:
 		goto L254
 	case 255:
-		goto L254
+		goto L255
 	}
-L254: // no operation has these codes
+L255: // no operation has these codes
 	m.pc = pc
 	return exitCorrupt
 }

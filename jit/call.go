@@ -47,7 +47,7 @@ func (m *machine) withCallbacks(h vm.Helper, e *exit) (uint64, error) {
 // program are as before when it returns.
 func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	slot, ok := vm.FuncSlot(fn)
-	offset, known := m.code.entries[slot]
+	entry, known := m.code.entries[slot]
 	if !ok || !known {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}
@@ -62,8 +62,9 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	m.frame = &m.frames[depth+1]
 	m.frame.mayGoto = vm.MayGotoLimit
 	m.cpu.PushFrame(depth)
+	m.cpu.EnterFrame(min(depth+int(entry.depth), prog.MaxFrames) - 1)
 	m.left += int64(m.code.index[slot])
-	m.pc = m.code.base + uintptr(offset)
+	m.pc = m.code.base + uintptr(entry.offset)
 	err := m.checked(slot)
 	if err == nil {
 		enter(m)
@@ -140,6 +141,9 @@ func (m *machine) miss(e *exit) error {
 	addr := m.addr + uint64(uintptr(w.Base))
 	if m.cpu.InCtx(addr) && !m.cpu.CtxPlain(e.write) && !e.atomic {
 		return m.context(e, addr)
+	}
+	if m.code.noStack { // the CPU has not been told of its frame
+		m.cpu.PushFrame(m.bottom)
 	}
 	perm := mem.Perm(0)
 	if e.read {

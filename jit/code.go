@@ -45,13 +45,13 @@ type Env struct {
 	NumCPU  int                                // virtual CPUs that will run it; 0: 1
 
 	// Inline says that the helpers are those of Linux, some of which are compiled into the
-	// program.
+	// program; with a Proof, operations on maps are done by package leaf.
 	Inline bool
 
-	// Leaf returns the address of assembly that does a helper on a map, 0 if there is none. It
-	// is asked about calls whose map the proof knows. A leaf is NOSPLIT|NOFRAME; see
-	// [emitter.leaf] for what it is given and what it may change.
-	Leaf func(fn asm.BuiltinFunc, m vm.Map) uintptr
+	// Blind keeps the constants of the program out of the machine code, where whoever wrote the
+	// program could have made instructions of them: each is xored with a random number, at
+	// the price of most optimisations. Offsets of 16 bits and shift counts stay.
+	Blind bool
 
 	// Proof is what the verifier knows of the program; what it does not prove is checked
 	// when the program runs. Nil: everything is.
@@ -98,17 +98,21 @@ type Code struct {
 	native  []byte // the machine code, as it was written
 	exits   []exit
 	helpers []vm.Helper
-	windows int           // how many windows checked accesses use
-	entries map[int]int32 // functions that helpers can call, by slot: offset in the code
-	done    int32         // offset of the code that ends a run
-	depth   int           // frames that a run takes at most
-	noStack bool          // no instruction uses the stack
-	pure    bool          // nothing but registers and checked accesses
-	index   []int32       // by slot: how many instructions come before
-	places  []place       // in order
+	windows int              // how many windows checked accesses use
+	entries map[int]callback // functions that helpers can call, by slot
+	done    int32            // offset of the code that ends a run
+	depth   int              // frames that a run takes at most
+	noStack bool             // no instruction uses the stack
+	pure    bool             // nothing but registers and checked accesses
+	index   []int32          // by slot: how many instructions come before
+	places  []place          // in order
 
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
+
+// callback is a function that helpers can call: its offset in the code, and how many frames
+// it takes at most.
+type callback struct{ offset, depth int32 }
 
 // place says where the machine code of an instruction begins.
 type place struct{ slot, offset int32 }
@@ -139,8 +143,10 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	lower.Optimise(low)
-	lower.Unroll(low)
+	if !env.Blind { // which fold constants into addresses
+		lower.Optimise(low)
+		lower.Unroll(low)
+	}
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	code.pure = code.noStack && !low.MayGoto && !low.UsesPacket
@@ -163,11 +169,14 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 // Close frees the machine code. Nothing may run it any more.
 func (code *Code) Close() error { return code.pages.Release() }
 
+// Addr returns where the machine code lies.
+func (code *Code) Addr() uintptr { return code.base }
+
 // Size returns how many bytes of machine code the program is.
 func (code *Code) Size() int { return len(code.native) }
 
-// Native returns the machine code, and for each piece of it the slot of the instruction
-// that it is made from.
+// Native returns the machine code, and for each piece of it, by its offset, the slot of the
+// instruction that it is made from. What is seldom executed lies at the end and has slot -1.
 func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
 	return code.native, func(yield func(offset, slot int) bool) {
 		for _, p := range code.places {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/enginetest"
+	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
 // execute returns what the vector's program leaves in r0.
@@ -21,7 +22,15 @@ func execute(t *testing.T, v enginetest.Vector) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	code, err := Compile(p, Env{Helper: enginetest.VectorHelper})
+	r0, err := executeAs(t, v, p, Env{Helper: enginetest.VectorHelper})
+	blind, blindErr := executeAs(t, v, p, Env{Helper: enginetest.VectorHelper, Blind: true})
+	require.Equal(t, r0, blind, "blinded")
+	require.Equal(t, err, blindErr, "blinded")
+	return r0, err
+}
+
+func executeAs(t *testing.T, v enginetest.Vector, p *prog.Program, env Env) (uint64, error) {
+	code, err := Compile(p, env)
 	if err != nil {
 		return 0, err
 	}
@@ -29,6 +38,9 @@ func execute(t *testing.T, v enginetest.Vector) (uint64, error) {
 	r := enginetest.NewRig(t)
 	r.CPU.Limit = 1 << 20
 	r0, _, err := r.Run(code, v.Memory(t))
+	if err != nil {
+		r0 = 0 // which means nothing
+	}
 	return r0, err
 }
 

@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,6 +9,11 @@ import (
 	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/interp"
+)
+
+var (
+	programs  = flag.Int("programs", 0, "how many programs to generate; 0: a few")
+	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them")
 )
 
 // compile compiles p or skips the test.
@@ -27,7 +33,7 @@ func compile(t testing.TB, p *prog.Program, env Env) *Code {
 func compareEngines(t testing.TB, r *enginetest.Rig, seed uint64, n int) (finished bool) {
 	g := enginetest.NewGenerator(seed)
 	p := g.Program(n)
-	code, err := Compile(p, Env{})
+	code, err := Compile(p, Env{Blind: seed%4 == 3})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
@@ -52,11 +58,14 @@ func TestCodeEqualsSteps(t *testing.T) {
 	}
 	r := enginetest.NewRig(t)
 	n := uint64(10000)
-	if testing.Short() {
+	switch {
+	case *programs > 0:
+		n = uint64(*programs)
+	case testing.Short():
 		n = 2000
 	}
 	finished := 0
-	for seed := range n {
+	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		if compareEngines(t, r, seed, 20+int(seed%120)) {
 			finished++
 		}
@@ -66,6 +75,8 @@ func TestCodeEqualsSteps(t *testing.T) {
 }
 
 func FuzzCodeEqualsSteps(f *testing.F) {
+	f.Add(uint64(144126), 20+144126%120-12) // a fault near the stack, which the program does not use
+	f.Add(uint64(181304), 20+181304%120-12) // a jump that looks at the budget, to where another has led before
 	f.Add(uint64(1), 40)
 	f.Add(uint64(77), 300)
 	f.Fuzz(func(t *testing.T, seed uint64, n int) {

@@ -13,8 +13,8 @@ import (
 //
 // R12 counts down the instructions of the slice; R10 and R11 are scratch, and so are the
 // vector registers. Nothing of them outlives an instruction of the program.
-var registers = [asm.NumRegisters]amd64.Reg{amd64.RAX, amd64.RDI, amd64.RSI, amd64.RDX, amd64.RCX, amd64.R8,
-	amd64.RBX, amd64.R9, amd64.R14, amd64.R15, amd64.R13}
+var registers = [asm.NumRegisters + 1]amd64.Reg{amd64.RAX, amd64.RDI, amd64.RSI, amd64.RDX, amd64.RCX, amd64.R8,
+	amd64.RBX, amd64.R9, amd64.R14, amd64.R15, amd64.R13, scratch}
 
 const (
 	scratch  = amd64.R10
@@ -30,6 +30,9 @@ var (
 	onStackFrameEnd = amd64.At(amd64.RSP, 32)
 	onStackCPU      = amd64.At(amd64.RSP, 40)
 )
+
+// onStackArg is where r1 to r4, by i from 0, are kept while a leaf runs.
+func onStackArg(i int) amd64.Mem { return amd64.At(amd64.RSP, int32(48+8*i)) }
 
 // emitter makes the machine code of a program, block by block.
 //
@@ -65,6 +68,7 @@ type resume struct {
 type stub struct {
 	label amd64.Label
 	exit  int32 // 0: none
+	args  int   // how many arguments a leaf has changed that the exit needs
 	count int32
 	block int32
 }
@@ -83,6 +87,7 @@ func emit(p *lower.Program, code *Code) {
 		if b.LoopHead || b.Called {
 			e.fix(int32(i))
 		}
+		e.fixTarget(int32(i))
 	}
 	e.fix(0)
 	for i := range p.Blocks {
@@ -100,9 +105,13 @@ func emit(p *lower.Program, code *Code) {
 
 // makeStubs makes what is seldom executed.
 func (e *emitter) makeStubs() {
+	e.code.places = append(e.code.places, place{-1, int32(len(e.Code))})
 	for _, s := range e.stubs {
 		e.Place(s.label)
 		if s.exit != 0 {
+			for i := range s.args {
+				e.Load(8, false, registers[asm.R1+asm.Register(i)], onStackArg(i))
+			}
 			e.leave(s.exit)
 			continue
 		}
@@ -130,9 +139,9 @@ func (e *emitter) finish(done amd64.Label) {
 			continue
 		}
 		if code.entries == nil {
-			code.entries = make(map[int]int32)
+			code.entries = make(map[int]callback)
 		}
-		code.entries[int(e.p.Blocks[f.Block].Start)] = int32(e.Offset(e.labels[f.Block]))
+		code.entries[int(e.p.Blocks[f.Block].Start)] = callback{int32(e.Offset(e.labels[f.Block])), int32(f.Depth)}
 	}
 }
 
@@ -158,6 +167,18 @@ func (e *emitter) indexOf(block int32) int32 { return e.p.Index[e.p.Blocks[block
 
 // fix makes pending at the beginning of a block its place in the program.
 func (e *emitter) fix(block int32) { e.entry[block], e.known[block] = e.indexOf(block), true }
+
+// fixTarget is fix for where a block jumps to, if it looks at the budget there.
+func (e *emitter) fixTarget(block int32) {
+	last := e.p.Blocks[block].Last()
+	if last == nil || last.Op != lower.Jump && last.Op != lower.Goto && last.Op != lower.MayGoto {
+		return
+	}
+	e.block = block
+	if e.checked(last.Slot, last.Target) {
+		e.fix(last.Target)
+	}
+}
 
 const loopAlign = 32
 
@@ -246,6 +267,9 @@ func (e *emitter) mem(in *lower.Ins) amd64.Mem {
 }
 
 func (e *emitter) instruction(in *lower.Ins) {
+	if e.code.env.Blind {
+		in = e.blind(in)
+	}
 	switch in.Op {
 	case lower.Nop:
 	case lower.Load, lower.Store, lower.LoadCtx:
@@ -271,10 +295,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 	case lower.Call:
 		e.call(in)
 	case lower.Helper:
-		after := e.NewLabel()
-		e.leaf(in, after)
-		e.leave(e.addExit(exit{kind: exitHelper, slot: in.Slot, done: e.pending, index: int32(in.Imm)}, after, noLabel))
-		e.Place(after)
+		e.helper(in)
 	case lower.Packet:
 		e.packet(in)
 	case lower.Exit:

@@ -40,32 +40,6 @@ func (e *emitter) lookup(in *lower.Ins) {
 	e.Land(none)
 }
 
-// leaf calls the assembly that there is for a helper, if any, and goes on at after unless
-// it declines.
-//
-// A leaf finds r1 to r5 in RDI, RSI, RDX, RCX and R8, and the vm.CPU in R11. It returns r0
-// in RAX with CF clear, and may have changed the five, R10, R11, flags and vector registers; a
-// verified program does not read r1 to r5 behind a call. Or it sets CF, has changed nothing
-// but RAX, R10, R11, flags and vector registers, and Go does the call.
-func (e *emitter) leaf(in *lower.Ins, after amd64.Label) {
-	env := &e.code.env
-	if env.Leaf == nil || env.Proof == nil {
-		return
-	}
-	i := int(env.Proof.Insns[in.Slot].Map)
-	if i < 0 || i >= len(env.Maps) {
-		return
-	}
-	addr := env.Leaf(e.p.Helpers[in.Imm], env.Maps[i])
-	if addr == 0 {
-		return
-	}
-	e.MovImm(scratch, uint64(addr))
-	e.Load(8, false, scratch2, onStackCPU)
-	e.CallReg(scratch)
-	e.Jcc(amd64.AE, after)
-}
-
 // random is what [vm.CPU.Random] does.
 func (e *emitter) random(dst amd64.Reg) {
 	e.Load(8, false, scratch2, onStackCPU)

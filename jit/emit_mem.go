@@ -33,6 +33,9 @@ func (e *emitter) access(in *lower.Ins) {
 		e.Load(int(in.Size), in.Signed, reg(in.Dst), m)
 	case in.B != lower.None:
 		e.Store(int(in.Size), m, reg(in.B))
+	case e.code.env.Blind:
+		e.hide(uint64(in.Imm))
+		e.Store(int(in.Size), m, scratch)
 	case in.Size < 8 || fits(in.Imm):
 		e.StoreImm(int(in.Size), m, int32(in.Imm))
 	default:

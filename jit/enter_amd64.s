@@ -10,9 +10,10 @@
 //	rsp+24  the current frame
 //	rsp+32  the deepest frame
 //	rsp+40  the CPU
+//	rsp+48  r1 to r4 while a leaf runs
 //
 // The code comes back with the number of an exit in R11 and an address in R10.
-TEXT ·enter(SB), NOSPLIT, $48-8
+TEXT ·enter(SB), NOSPLIT, $72-8
 	MOVQ m+0(FP), R11
 	MOVQ machine_windows(R11), R10
 	MOVQ R11, 0(SP)

@@ -21,6 +21,7 @@ type machine struct {
 	frame    *frame                   // the current one
 	frameEnd *frame                   // the deepest one
 	cpu      *vm.CPU
+	record   record // that a leaf has reserved and the CPU does not know of
 
 	code *Code
 	list []*vm.Window // what windows points to

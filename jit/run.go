@@ -18,6 +18,7 @@ const (
 	exitMiss                   // the window of an access does not admit it
 	exitAlign                  // an atomic access is misaligned
 	exitHelper                 // a helper is called
+	exitWake                   // a leaf has given a record back that a reader waits for
 	exitPacket                 // LD_ABS or LD_IND
 	exitDepth                  // too many frames
 	exitFault                  // an instruction that nothing can execute
@@ -57,6 +58,9 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	if m.exit != uint64(exitDone) {
 		err = m.serveRun()
 	}
+	if m.record.addr != 0 {
+		m.adopt()
+	}
 	c.Done = m.executed()
 	m.busy = false
 	return m.result, err
@@ -85,6 +89,9 @@ func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
 	m.regs[asm.R1] = ctx
 	enter(m)
 	err := m.serve()
+	if m.record.addr != 0 {
+		m.adopt()
+	}
 	c.Done = m.executed()
 	m.busy = false
 	return m.result, err
@@ -125,6 +132,9 @@ func (m *machine) executed() uint64 { return m.given - uint64(m.left) }
 func (m *machine) serve() error {
 	m.used = true
 	for m.exit != uint64(exitDone) {
+		if m.record.addr != 0 {
+			m.adopt()
+		}
 		e := &m.code.exits[m.exit]
 		m.pc = m.code.base + uintptr(e.resume)
 		switch err := m.leave(e); err {
@@ -149,6 +159,9 @@ func (m *machine) leave(e *exit) error {
 		return m.misaligned(e)
 	case exitHelper:
 		return m.helper(e)
+	case exitWake:
+		m.wake()
+		return nil
 	case exitPacket:
 		return m.packet(e)
 	case exitDepth:

@@ -23,10 +23,15 @@ instructions; "-" is standard input.
 
 The text can be assembled again: the rest is in comments.
 
+With --native, programs are loaded, and each instruction stands beside the machine
+code that it has become, in the order of the machine code. Instructions that need none
+are not there. What is seldom executed is at the end.
+
 Examples:
 
   $ sandbpf disasm firewall.o
   $ sandbpf disasm firewall.o parse --syntax mnemonic
+  $ sandbpf disasm firewall.o firewall --native
   $ echo 'b7 00 00 00 2a 00 00 00' | sandbpf disasm --hex -
   0: r0 = 0x2a
 `,
@@ -41,6 +46,7 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 	syntax := fs.String("syntax", "c", "`NAME` of the syntax: c, mnemonic, objdump (as llvm-objdump) or kernel (as the verifier's log)")
 	fs.BoolVar(&d.hex, "hex", false, "input is hex digits")
 	fs.BoolVar(&d.json, "json", false, "write JSON")
+	fs.BoolVar(&d.native, "native", false, "show the machine code beside the instructions")
 	noSource := fs.Bool("no-source", false, "leave the source lines out")
 	big := bigEndianFlag(fs)
 	return func(e *env, args []string) error {
@@ -60,9 +66,9 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 
 type disassembler struct {
 	*objectFlags
-	dialect           asm.Dialect
-	hex, json, source bool
-	order             binary.ByteOrder // of raw bytes
+	dialect                   asm.Dialect
+	hex, json, source, native bool
+	order                     binary.ByteOrder // of raw bytes
 }
 
 // listing is a program as text.
@@ -73,6 +79,7 @@ type listing struct {
 	License string        `json:"license,omitempty"`
 	Slots   int           `json:"slots"`
 	Lines   []listingLine `json:"instructions"`
+	Native  []nativeLine  `json:"native,omitempty"`
 }
 
 // listingLine is an instruction.
@@ -104,8 +111,11 @@ func (d *disassembler) run(e *env, args []string) error {
 		}
 		return d.object(e, spec, program)
 	}
-	if program != "" {
+	switch {
+	case program != "":
 		return usageErrorf("bytes of instructions have no program %q", program)
+	case d.native:
+		return usageErrorf("--native needs an object")
 	}
 	insns, err := asm.Decode(data, d.order)
 	if err != nil {
@@ -131,7 +141,14 @@ func (d *disassembler) object(e *env, spec *sandbpf.CollectionSpec, program stri
 	}
 	var out []listing
 	for _, name := range names {
-		out = append(out, d.list(spec.Programs[name], binary.NativeEndian))
+		l := d.list(spec.Programs[name], binary.NativeEndian)
+		if d.native {
+			var err error
+			if l.Native, err = nativeOf(spec, name); err != nil {
+				return err
+			}
+		}
+		out = append(out, l)
 	}
 	return d.write(e, out)
 }
@@ -191,7 +208,11 @@ func (d *disassembler) write(e *env, programs []listing) error {
 		if p.Name != "" {
 			fmt.Fprintf(e.stdout, "; program %s: %s, section %q, license %q, %s\n", p.Name, p.Type, p.Section, p.License, plural(p.Slots, "slot"))
 		}
-		d.writeLines(e, p)
+		if d.native {
+			d.writeNative(e, p)
+		} else {
+			d.writeLines(e, p)
+		}
 	}
 	return nil
 }

@@ -21,12 +21,9 @@ import (
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
-	"github.com/sandbpf/sandbpf/internal/enginetest"
-	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/isa"
 	"github.com/sandbpf/sandbpf/internal/kernel"
 	"github.com/sandbpf/sandbpf/internal/prog"
-	"github.com/sandbpf/sandbpf/interp"
 	"github.com/sandbpf/sandbpf/jit"
 	"github.com/sandbpf/sandbpf/loader"
 )
@@ -40,7 +37,7 @@ const (
 type subject struct {
 	name    string
 	program *sandbpf.Program // interpreted
-	jit     hooks.Program    // nil: there is no native code here
+	jit     *sandbpf.Program // nil: there is no native code here
 	checked *sandbpf.Program // native code with every access checked
 	plain   *plain           // nil: the program needs what the yardstick does not have
 	linux   *kernel.Loaded   // nil: there is no kernel to ask
@@ -59,9 +56,9 @@ func subjects(t testing.TB, folder string) []*subject {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	interp := newVM(t, sandbpf.Interpreter)
-	var native *sandbpf.VM
+	var native, checked *sandbpf.VM
 	if jit.Available() == nil {
-		native = newVM(t, sandbpf.JIT)
+		native, checked = newVM(t, sandbpf.JIT), newVM(t, sandbpf.JIT, sandbpf.WithoutVerifier())
 	}
 	var list []*subject
 	for _, file := range files {
@@ -71,8 +68,8 @@ func subjects(t testing.TB, folder string) []*subject {
 		for _, name := range coll.Programs() {
 			s := &subject{name: name, program: coll.Program(name), packet: packet(t)}
 			if native != nil {
-				s.checked = load(t, native, spec).Program(name)
-				s.jit = proved(t, s.checked, s.packet)
+				s.checked = load(t, checked, spec).Program(name)
+				s.jit = load(t, native, spec).Program(name)
 			}
 			if len(spec.Maps) == 0 {
 				s.plain = yardstick(t, spec.Programs[name].Instructions)
@@ -85,34 +82,11 @@ func subjects(t testing.TB, folder string) []*subject {
 	return list
 }
 
-func newVM(t testing.TB, e sandbpf.Engine) *sandbpf.VM {
-	vm, err := sandbpf.New(sandbpf.WithCPUs(1), sandbpf.WithEngine(e))
+func newVM(t testing.TB, e sandbpf.Engine, options ...sandbpf.Option) *sandbpf.VM {
+	vm, err := sandbpf.New(append(options, sandbpf.WithCPUs(1), sandbpf.WithEngine(e))...)
 	require.NoError(t, err)
 	t.Cleanup(func() { vm.Close() })
 	return vm
-}
-
-// native is a compiled program that the façade has not made.
-type native struct{ x *hooks.Executable }
-
-func (n native) Name() string                  { return n.x.Name() }
-func (n native) Executable() *hooks.Executable { return n.x }
-
-// proved compiles a program without the checks that it has been seen not to need on
-// a packet.
-func proved(t testing.TB, p *sandbpf.Program, packet []byte) hooks.Program {
-	cfg := p.Executable().Config
-	tracer := enginetest.NewTracer(cfg.Prog, cfg.Machine.CPU(0))
-	steps, err := interp.Compile(cfg.Prog, interp.Env{Maps: cfg.Maps, Helper: helper.Bodies, Observe: tracer.Observe})
-	require.NoError(t, err)
-	cfg.Engine, cfg.Free = steps, func() {}
-	require.NoError(t, hooks.Test(context.Background(), native{hooks.NewExecutable(cfg)}, &hooks.TestRun{Data: packet}))
-	code, err := jit.Compile(cfg.Prog, jit.Env{Maps: cfg.Maps, Helper: helper.Bodies, NumCPU: cfg.Machine.NumCPU,
-		Inline: true, Proof: tracer.Proof, Layout: cfg.Hook.Layout})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, code.Close()) })
-	cfg.Engine = code
-	return native{hooks.NewExecutable(cfg)}
 }
 
 func load(t testing.TB, vm *sandbpf.VM, spec *sandbpf.CollectionSpec) *sandbpf.Collection {

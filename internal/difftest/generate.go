@@ -38,6 +38,8 @@ var GeneratedMaps = []struct {
 	{"percpu", Map{Type: uint32(maps.PerCPUArray), KeySize: 4, ValueSize: 16, MaxEntries: 2}},
 	{"ring", Map{Type: uint32(maps.RingBuf), MaxEntries: 4096}},
 	{"queue", Map{Type: uint32(maps.Queue), ValueSize: 8, MaxEntries: 4}},
+	{"percpuhash", Map{Type: uint32(maps.PerCPUHash), KeySize: 8, ValueSize: 16, MaxEntries: 8}},
+	{"lpm", Map{Type: uint32(maps.LPMTrie), KeySize: 8, ValueSize: 8, MaxEntries: 8, Flags: uint32(maps.FlagNoPrealloc)}},
 }
 
 // Generate makes a program of a seed: mostly one that Linux accepts, of maps, helpers,

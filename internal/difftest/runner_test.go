@@ -10,10 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/helper"
-	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
 	"github.com/sandbpf/sandbpf/interp"
@@ -26,6 +24,7 @@ type runner struct {
 	t       testing.TB
 	r       *rand.Rand
 	machine *vm.Machine
+	now     uint64               // nanoseconds
 	maps    map[string]*maps.Map // by what they were made of
 }
 
@@ -33,16 +32,25 @@ type runner struct {
 const runLimit = 20_000
 
 func newRunner(t testing.TB, seed uint64) *runner {
-	m, err := vm.NewMachine(vm.Options{NumCPU: 1, Seed: seed + 1})
+	r := &runner{t: t, r: rand.New(rand.NewPCG(seed, 3)), maps: make(map[string]*maps.Map)}
+	m, err := vm.NewMachine(vm.Options{NumCPU: 1, Seed: seed + 1, Clock: func() uint64 {
+		r.now += 1000
+		return r.now
+	}})
 	require.NoError(t, err)
-	r := &runner{t: t, r: rand.New(rand.NewPCG(seed, 3)), machine: m, maps: make(map[string]*maps.Map)}
+	r.machine = m
 	t.Cleanup(func() {
-		for _, m := range r.maps {
-			require.NoError(t, m.Close())
-		}
+		r.closeMaps()
 		require.NoError(t, r.machine.Close())
 	})
 	return r
+}
+
+func (r *runner) closeMaps() {
+	for _, m := range r.maps {
+		require.NoError(r.t, m.Close())
+	}
+	clear(r.maps)
 }
 
 // mapOf returns a map, with random elements in it.
@@ -92,9 +100,8 @@ type named struct{ x *hooks.Executable }
 func (n named) Name() string                  { return n.x.Name() }
 func (n named) Executable() *hooks.Executable { return n.x }
 
-// program compiles a case that the verifier has accepted. Observe may be nil. It reports
-// false if the engine finds fault with an instruction that the verifier knows to be dead.
-func (r *runner) program(c *Case, proof *verifier.Proof, observe func(slot int, regs *interp.Registers)) (named, bool) {
+// link returns the program of a case with maps of the runner's.
+func (r *runner) link(c *Case) (*prog.Program, []vm.Map) {
 	s, err := c.Subject()
 	require.NoError(r.t, err)
 	p := *s.Prog
@@ -107,15 +114,28 @@ func (r *runner) program(c *Case, proof *verifier.Proof, observe func(slot int, 
 		}
 	}
 	require.NoError(r.t, p.Check())
-	hook := hooks.ByType(p.Type)
-	require.NotNil(r.t, hook, p.Type)
-	env := interp.Env{Helper: func(fn asm.BuiltinFunc) vm.Helper { return helper.Bodies(fn) }, NumCPU: 1, Sanitize: true, Observe: observe}
+	var list []vm.Map
 	for i := range c.Maps {
 		m := r.mapOf(&c.Maps[i])
 		p.Maps[i] = m
-		env.Maps = append(env.Maps, m)
+		list = append(list, m)
 	}
-	code, err := interp.Compile(&p, env)
+	return &p, list
+}
+
+// executable makes what an engine has compiled a program.
+func (r *runner) executable(p *prog.Program, list []vm.Map, engine hooks.Engine) named {
+	hook := hooks.ByType(p.Type)
+	require.NotNil(r.t, hook, p.Type)
+	return named{hooks.NewExecutable(hooks.Config{Prog: p, Hook: hook, Engine: engine, Machine: r.machine, Maps: list, Host: &hooks.Host{},
+		Limit: runLimit, Abandon: helper.Abandon})}
+}
+
+// program compiles a case that the verifier has accepted. Observe may be nil. It reports
+// false if the engine finds fault with an instruction that the verifier knows to be dead.
+func (r *runner) program(c *Case, proof *verifier.Proof, observe func(slot int, regs *interp.Registers)) (named, bool) {
+	p, list := r.link(c)
+	code, err := interp.Compile(p, interp.Env{Maps: list, Helper: helper.Bodies, NumCPU: 1, Sanitize: true, Observe: observe})
 	var bad *prog.Error
 	if errors.As(err, &bad) {
 		if c.Privilege != verifier.Root { // dead code is walked as a CPU would by speculation
@@ -125,8 +145,7 @@ func (r *runner) program(c *Case, proof *verifier.Proof, observe func(slot int, 
 		return named{}, false
 	}
 	require.NoError(r.t, err, c.ID)
-	return named{hooks.NewExecutable(hooks.Config{Prog: &p, Hook: hook, Engine: code, Machine: r.machine, Maps: env.Maps, Host: &hooks.Host{},
-		Limit: runLimit, Abandon: func(owner any, region mem.Region) { owner.(*maps.Map).DiscardProg(region.Addr, 0) }})}, true
+	return r.executable(p, list, code), true
 }
 
 // run runs a program on a random packet. It returns what must not happen to a program that

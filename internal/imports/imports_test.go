@@ -40,7 +40,7 @@ var inside = map[string][]string{
 	"verifier":         {"asm", "internal/prog", "internal/isa", "internal/helper", "internal/linux", "maps"},
 	"internal/lower":   {"asm", "internal/isa", "internal/mem", "internal/prog", "internal/helper", "verifier"},
 	"interp":           {"asm", "internal/isa", "internal/lower", "internal/mem", "internal/prog", "internal/vm"},
-	"jit":              {"asm", "internal/leaf", "internal/lower", "internal/mem", "internal/prog", "internal/vm", "jit/amd64", "verifier"},
+	"jit":              {"asm", "internal/leaf", "internal/lower", "internal/mem", "internal/prog", "internal/vm", "jit/amd64", "maps", "verifier"},
 	"jit/amd64":        {},
 	"hooks":            {"asm", "internal/helper", "internal/mem", "internal/prog", "internal/vm"},
 	".": {"asm", "internal/isa", "internal/prog", "internal/mem", "internal/vm", "maps", "internal/helper",
@@ -72,12 +72,12 @@ var outside = map[string][]string{
 	"golang.org/x/sys":             {"internal/mem", "internal/kernel"},
 	"github.com/gopacket/gopacket": {"cmd/sandbpf", "examples"},
 	"golang.org/x/net":             {"cmd/sandbpf", "examples"},
+	"golang.org/x/arch":            {"cmd/sandbpf"},
 }
 
 // forTests are the modules of others that tests may import on top of those.
 var forTests = []string{
 	"github.com/stretchr/testify/require",
-	"golang.org/x/arch",
 	"golang.org/x/tools/txtar",
 }
 

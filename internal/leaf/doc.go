@@ -21,7 +21,8 @@
 // (bpf_map_lookup_percpu_elem) is Lookup with that number.
 //
 // A record that a leaf has reserved is unknown to the virtual CPU, which discards what a
-// run leaves behind: whoever compiles the call sees to that.
+// run leaves behind: whoever compiles the call sees to that. Submit and Discard are the same
+// for every ring buffer.
 //
 // If AX is [NotHandled] afterwards, the leaf has changed nothing, and the helper in Go
 // has to be called with the same arguments: the lock is taken, elements ran out, an LRU

@@ -70,6 +70,7 @@ func control() []op {
 		{name: "opExit", info: "ends: true", body: exitBody},
 		{name: "opCall", info: "call: true", body: callBody},
 		single("Goto", "ends: true, jump: true", func(part) string { return take }),
+		{name: "opBack", info: "ends: true", body: "pc = uintptr(o.z)"}, // from what an operation does as two, which is no jump
 		{name: "opFault", info: "ends: true", body: leave("exitFault"), ends: true},
 		{name: "opHost", info: "ends: true", body: leave("exitHost"), ends: true},
 		{name: "opHelper", info: "call: true", body: leave("exitHelper"), ends: true},
