@@ -220,10 +220,22 @@ func backOf(in *insn) uint16 {
 			return 0
 		}
 		return bit(in.Dst) | bit(in.Src)
+	case asm.KindAtomic:
+		if to, ok := fetches(in); ok {
+			return bit(in.Dst) | bit(to)
+		}
 	case asm.KindCallLocal, asm.KindCallHelper, asm.KindCallKfunc, asm.KindExit:
 		return backAlways
 	}
 	return bit(in.Dst)
+}
+
+// fetches returns the register that an atomic operation loads what was there into, if it does.
+func fetches(in *insn) (asm.Register, bool) {
+	if in.info.Atomic == asm.AtomicCmpXchg {
+		return asm.R0, true
+	}
+	return in.Src, in.info.Atomic.Fetch()
 }
 
 // syncLinks makes all linked registers wanted if one is.
@@ -259,13 +271,12 @@ func (v *verifier) backtrackInsn(in *insn, i, subseq int, h *hist) error {
 		}
 	case asm.KindLoad, asm.KindLoadAcquire:
 		if w.hasReg(dst) {
-			w.dropReg(dst)
-			if h != nil && h.flags&histStack != 0 {
-				w.slots[h.flags.frame()] |= 1 << h.flags.slot()
-			}
+			w.backtrackLoad(dst, h)
 		}
-	case asm.KindStoreImm, asm.KindStoreReg, asm.KindStoreRelease, asm.KindAtomic:
+	case asm.KindStoreImm, asm.KindStoreReg, asm.KindStoreRelease:
 		return w.backtrackStore(in, h)
+	case asm.KindAtomic:
+		return w.backtrackAtomic(in, h)
 	case asm.KindLoadImm64:
 		w.dropReg(dst)
 	case asm.KindLoadAbs, asm.KindLoadInd:
@@ -288,6 +299,28 @@ func (v *verifier) backtrackInsn(in *insn, i, subseq int, h *hist) error {
 		return v.backtrackHelper(in, i, subseq)
 	case asm.KindExit:
 		return v.backtrackExit(subseq)
+	}
+	return nil
+}
+
+// backtrackLoad wants the slot that a register was loaded from in place of the register.
+func (w *wanted) backtrackLoad(r uint8, h *hist) {
+	w.dropReg(r)
+	if h != nil && h.flags&histStack != 0 {
+		w.slots[h.flags.frame()] |= 1 << h.flags.slot()
+	}
+}
+
+// backtrackAtomic passes the store of an atomic operation and then, if there is one, its load. Linux 6.18
+// forgets the load.
+func (w *wanted) backtrackAtomic(in *insn, h *hist) error {
+	to, ok := fetches(in)
+	loads := ok && w.hasReg(uint8(to))
+	if err := w.backtrackStore(in, h); err != nil {
+		return err
+	}
+	if loads {
+		w.backtrackLoad(uint8(to), h)
 	}
 	return nil
 }
