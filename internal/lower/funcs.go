@@ -30,7 +30,7 @@ func (b *builder) functions() {
 		b.Blocks[i].Dead = seen[i] == 0
 		for j := range b.Blocks[i].Ins {
 			in := &b.Blocks[i].Ins[j]
-			b.UsesStack = b.UsesStack || in.Reads().Has(Reg(asm.R10)) || in.Op == Call
+			b.UsesStack = b.UsesStack || in.Reads().Has(Reg(asm.R10))
 			if in.jumps() && in.Target <= int32(i) {
 				b.Blocks[in.Target].LoopHead = true
 			}
