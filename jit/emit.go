@@ -270,6 +270,11 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.guard(in)
 	case lower.Call:
 		e.call(in)
+	case lower.Enter:
+		e.enter(in)
+	case lower.Leave:
+		e.pending++
+		e.base = e.pending - e.p.Index[in.Imm]
 	case lower.Helper:
 		after := e.NewLabel()
 		e.leaf(in, after)

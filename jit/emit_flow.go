@@ -197,6 +197,22 @@ func (e *emitter) call(in *lower.Ins) {
 	e.pending = 0
 }
 
+// enter is the call of a function whose instructions follow: what the call looks at.
+func (e *emitter) enter(in *lower.Ins) {
+	deep, poll, begin := e.NewLabel(), e.NewLabel(), e.NewLabel()
+	e.Load(8, false, scratch2, onStackFrame)
+	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
+	e.Jcc(amd64.E, deep)
+	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
+	slot := int32(in.Imm)
+	done := e.p.Index[slot]
+	e.countWithFlags(e.pending + 1 - done)
+	e.Jcc(amd64.S, poll)
+	e.Place(begin)
+	e.stubs = append(e.stubs, stub{label: poll, exit: e.addExit(exit{kind: exitPoll, slot: slot, done: done}, begin, noLabel)})
+	e.base = 0
+}
+
 // saved calls f for each register that a call of fn must keep.
 func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
 	set := lower.SavedRegs

@@ -53,6 +53,8 @@ const (
 	CPUID       // Dst = number of the CPU
 	Random      // Dst = next number of the CPU's generator
 	Store       // Size bytes at Mem = Src
+	Enter       // a call whose function follows; it begins at slot Imm
+	Leave       // the exit of that function; the program goes on at slot Imm
 	Atomic
 	LoadAcquire
 	StoreRelease

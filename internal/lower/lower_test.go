@@ -154,6 +154,23 @@ func TestFunctions(t *testing.T) {
 	require.Equal(t, prog.MaxFrames, build(t, "call f; exit; f: call f; exit", Env{}).Funcs[1].Depth)
 }
 
+// TestInlineCalls repeats small functions where they are called, and leaves others alone.
+func TestInlineCalls(t *testing.T) {
+	p := build(t, "r1 = 3; call f; r1 = r0; call f; exit; f: r0 = r1; r0 += 1; exit", Env{})
+	Optimise(p)
+	require.True(t, p.Blocks[p.Funcs[1].Block].Dead, "nobody calls it any more")
+	require.Equal(t, "enter 5; leave 2; enter 5; leave 4; r0 = 5; r1 = 4; exit", p.Blocks[0].text())
+	for name, text := range map[string]string{
+		"stack":  "*(u64 *)(r10 - 8) = 0; r0 = 1; exit",
+		"saved":  "r6 = 1; r0 = 1; exit",
+		"checks": "r0 = *(u8 *)(r1 + 0); exit",
+		"loops":  "r0 = 1; if r1 == 0 goto f; exit",
+		"calls":  "call 5; exit",
+	} {
+		require.Equal(t, Call, build(t, "r1 = 3; call f; exit; f: "+text, Env{}).Blocks[0].Last().Op, name)
+	}
+}
+
 // TestManyFunctions keeps the time bounded that functions take which share their blocks: each
 // of these falls into the next.
 func TestManyFunctions(t *testing.T) {
