@@ -164,7 +164,7 @@ const loopAlign = 32
 func (e *emitter) makeBlock(i int32) {
 	b := &e.p.Blocks[i]
 	e.block = i
-	if b.LoopHead && !b.Guard && b.Resume == i {
+	if b.Align {
 		e.Align(loopAlign)
 	}
 	e.Place(e.labels[i])

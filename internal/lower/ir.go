@@ -105,6 +105,7 @@ type Block struct {
 	Dead     bool  // nothing comes here
 	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
 	Guard    bool  // it decides whether copies are run
+	Align    bool  // it should begin at a round address
 	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs

@@ -95,6 +95,26 @@ exit`
 	require.Equal(t, int32(1), p.Blocks[7].Resume, "a run that was interrupted may go back to the copies")
 }
 
+// TestAlign aligns the heads of innermost loops, and what is repeated of them.
+func TestAlign(t *testing.T) {
+	aligned := func(text string) (heads []int) {
+		p := build(t, text, Env{})
+		Unroll(p)
+		Align(p)
+		for i := range p.Blocks {
+			if p.Blocks[i].Align {
+				heads = append(heads, i)
+			}
+		}
+		return heads
+	}
+	require.Equal(t, []int{2}, aligned("r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit"), "the copies")
+	const call = "call 5; "
+	require.Equal(t, []int{2}, aligned("r6 = r1; outer: r7 = 9; inner: "+call+"r7 -= 1; if r7 != 0 goto inner; r6 -= 1; if r6 != 0 goto outer; exit"))
+	require.Equal(t, []int{2}, aligned("r6 = r1; goto test; far: r6 += 2; near: r6 += 1; test: "+call+"if r0 == 1 goto near; if r0 == 2 goto far; exit"),
+		"two heads of one loop")
+}
+
 // TestNotUnrolled has loops that are left alone.
 func TestNotUnrolled(t *testing.T) {
 	for name, text := range map[string]string{

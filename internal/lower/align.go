@@ -1,0 +1,20 @@
+package lower
+
+// Align marks the heads of innermost loops, which are worth to be aligned. Where jumps
+// backwards go to several blocks of one loop, as compilers lay out loops that branch, those are
+// on the way and padding in front of them is executed.
+func Align(p *Program) {
+	_, last := p.backJumps()
+	head := int32(-1) // the nearest in front of which none is known to be an innermost one
+	for i := range p.Blocks {
+		b := &p.Blocks[i]
+		if b.LoopHead && !b.Guard && !b.Dead {
+			head = int32(i)
+			b.Align = b.Fast
+		}
+		if head >= 0 && last[head] == int32(i) {
+			p.Blocks[head].Align = p.Blocks[head].Resume == head
+			head = -1
+		}
+	}
+}
