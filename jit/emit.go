@@ -60,13 +60,14 @@ type resume struct {
 	resume, behind amd64.Label
 }
 
-// stub is code behind all blocks. It leaves by an exit or, if there is none, adjusts the
-// counter and goes to a block.
+// stub is code behind all blocks. It leaves by an exit, or adjusts the counter and goes to a
+// block, if checked only as long as some of the slice is left.
 type stub struct {
-	label amd64.Label
-	exit  int32 // 0: none
-	count int32
-	block int32
+	label   amd64.Label
+	exit    int32 // 0: none
+	checked bool
+	count   int32
+	block   int32
 }
 
 const noLabel = amd64.Label(-1)
@@ -102,12 +103,15 @@ func emit(p *lower.Program, code *Code) {
 func (e *emitter) makeStubs() {
 	for _, s := range e.stubs {
 		e.Place(s.label)
-		if s.exit != 0 {
+		switch {
+		case s.exit != 0:
 			e.leave(s.exit)
-			continue
+		case s.checked:
+			e.backTo(s.count, s.block)
+		default:
+			e.count(s.count)
+			e.Jmp(e.labels[s.block])
 		}
-		e.count(s.count)
-		e.Jmp(e.labels[s.block])
 	}
 }
 
@@ -193,9 +197,19 @@ func (e *emitter) makeBlock(i int32) {
 		e.pending = 0
 	}
 	e.settle(b.Next)
-	if b.Next != i+1 {
+	if !e.follows(b.Next) {
 		e.Jmp(e.labels[b.Next])
 	}
+}
+
+// follows reports whether a block is made next.
+func (e *emitter) follows(block int32) bool {
+	for i := e.block + 1; i < block; i++ {
+		if !e.p.Blocks[i].Dead {
+			return false
+		}
+	}
+	return block > e.block
 }
 
 // settle adjusts the counter to what a block expects that comes next, for all ways from here.

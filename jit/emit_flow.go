@@ -43,6 +43,12 @@ func (e *emitter) jump(in *lower.Ins) {
 		}
 		cond := e.compare(in)
 		n := e.pending - e.entry[in.Target]
+		if !e.closes(in.Target) {
+			s := stub{label: e.NewLabel(), checked: true, count: n, block: in.Target}
+			e.stubs = append(e.stubs, s)
+			e.Jcc(cond, s.label)
+			return
+		}
 		skip := e.JccShort(cond.Not())
 		e.backTo(n, in.Target)
 		e.Land(skip)
@@ -57,6 +63,13 @@ func (e *emitter) jump(in *lower.Ins) {
 		e.settle(in.Target)
 	}
 	e.Jcc(e.compare(in), target)
+}
+
+// closes reports whether a jump from the current block to another is likely to be taken: it
+// ends a loop. Others that go backwards go on with the loop early, or leave it.
+func (e *emitter) closes(target int32) bool {
+	to := &e.p.Blocks[target]
+	return to.Back == e.block && to.Last() != nil && to.Last().Op != lower.Exit
 }
 
 // guard decides whether the copies of a loop are run. Behind a Repeat, the loop follows as
@@ -92,7 +105,7 @@ func (e *emitter) jumpTo(slot, target int32) {
 		return
 	}
 	e.settle(target)
-	if target != e.block+1 {
+	if !e.follows(target) {
 		e.Jmp(e.labels[target])
 	}
 }

@@ -106,6 +106,7 @@ type Block struct {
 	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
 	Guard    bool  // it decides whether copies are run
 	Align    bool  // it should begin at a round address
+	Back     int32 // the last block that jumps backwards to it, -1 if none does
 	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs
