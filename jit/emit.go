@@ -77,6 +77,8 @@ func emit(p *lower.Program, code *Code) {
 	e := emitter{p: p, code: code, labels: make([]amd64.Label, len(p.Blocks)), entry: make([]int32, len(p.Blocks)),
 		known: make([]bool, len(p.Blocks)), polls: make([]int32, len(p.Blocks))}
 	e.Code = make([]byte, 0, 8*len(p.P.Insns)+256)
+	e.Expect(2 * len(p.Blocks))
+	code.places = make([]place, 0, len(p.P.Insns))
 	e.addExit(exit{kind: exitDone}, noLabel, noLabel)
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
