@@ -56,20 +56,21 @@ func TestReciprocal(t *testing.T) {
 func TestConstants(t *testing.T) {
 	r := enginetest.NewRig(t)
 	regs := []int{0, 1, 3, 4, 6}
-	for _, k := range []int64{3, 5, 7, 9, 10, 15, 17, 31, 33, 127, 1000, 1000000000, 65535, 65537, 1<<31 - 1, -1, -7, -1 << 31} {
+	for _, k := range []int64{3, 5, 7, 9, 10, 15, 17, 31, 33, 127, 1000, 1000000000, 65535, 65537, 1<<31 - 2, -1, -2, -7, -1 << 31} {
 		text := ""
 		for i, dst := range regs {
 			src := regs[(i+1)%len(regs)]
 			for _, op := range []string{"*", "/", "%"} {
 				for _, w := range []string{"r", "w"} {
-					text += fmt.Sprintf("r%d ^= r%d\nr%d = r%d\n%s%d %s= %d\n", src, dst, dst, src, w, dst, op, k)
-					text += fmt.Sprintf("%s%d %s= %d\nr5 *= 31\nr5 ^= r%d\n", w, src, op, k, src)
+					text += fmt.Sprintf("r7 *= 1664525\nr7 += 1013904223\nr%d ^= r7\nr%d = r%d\n", src, dst, src)
+					text += fmt.Sprintf("%s%d %s= %d\nr5 *= 1000003\nr5 ^= r%d\n", w, dst, op, k, dst)
+					text += fmt.Sprintf("%s%d %s= %d\nr5 *= 1000003\nr5 ^= r%d\nr%d ^= r7\n", w, src, op, k+1, src, src)
 				}
 			}
 		}
 		for _, start := range []string{"0xfedcba9876543210", "0x7fffffff", "-1"} {
 			begin := "r5 = 1\n"
-			for i, r := range regs {
+			for i, r := range append([]int{7}, regs...) {
 				// By way of memory, or the optimiser knows the values.
 				begin += fmt.Sprintf("r%d = %s ll\n*(u64 *)(r10 - 8) = r%d\nr%d = *(u64 *)(r10 - 8)\nr%d += %d\n", r, start, r, r, r, i*i)
 			}

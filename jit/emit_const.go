@@ -18,7 +18,7 @@ func (e *emitter) mulConst(in *lower.Ins, k uint64) bool {
 		e.Mov(w, scratch, a)
 		e.ShiftImm(amd64.Shl, w, scratch, uint8(bits.TrailingZeros64(k-1)))
 		e.Lea(w, dst, amd64.Mem{Base: scratch, Index: a, Scale: 1})
-	case k > 6 && (k+1)&k == 0 && k+1 != 0:
+	case k > 6 && (k+1)&k == 0 && k < 1<<31: // a 32-bit shift by 32 would be one by 0
 		e.Mov(w, scratch, a)
 		e.ShiftImm(amd64.Shl, w, scratch, uint8(bits.TrailingZeros64(k+1)))
 		if dst == a {
