@@ -88,6 +88,7 @@ func emit(p *lower.Program, code *Code) {
 		}
 	}
 	e.fix(0)
+	e.fixChecked()
 	for i := range p.Blocks {
 		if !p.Blocks[i].Dead {
 			e.makeBlock(int32(i))
@@ -99,6 +100,17 @@ func emit(p *lower.Program, code *Code) {
 	e.leave(0)
 	e.Link()
 	e.finish(done)
+}
+
+// fixChecked fixes what jumps go to that look at the budget.
+func (e *emitter) fixChecked() {
+	for i := range e.p.Blocks {
+		b := &e.p.Blocks[i]
+		e.block = int32(i)
+		if in := b.Last(); in != nil && in.Jumps() && !b.Dead && e.checked(in.Slot, in.Target) {
+			e.fix(in.Target)
+		}
+	}
 }
 
 // makeStubs makes what is seldom executed.

@@ -38,9 +38,6 @@ func (e *emitter) checked(slot, target int32) bool {
 func (e *emitter) jump(in *lower.Ins) {
 	e.pending++
 	if e.checked(in.Slot, in.Target) {
-		if !e.known[in.Target] {
-			e.fix(in.Target)
-		}
 		cond := e.compare(in)
 		n := e.pending - e.entry[in.Target]
 		if !e.closes(in.Target) {
@@ -98,9 +95,6 @@ func (e *emitter) backTo(n, target int32) {
 // jumpTo goes to a block, with what is pending taken into account.
 func (e *emitter) jumpTo(slot, target int32) {
 	if e.checked(slot, target) {
-		if !e.known[target] {
-			e.fix(target)
-		}
 		e.backTo(e.pending-e.entry[target], target)
 		return
 	}
@@ -151,9 +145,6 @@ func (e *emitter) mayGoto(in *lower.Ins) {
 	pending := e.pending
 	e.pending++
 	if e.checked(in.Slot, in.Target) {
-		if !e.known[in.Target] {
-			e.fix(in.Target)
-		}
 		e.backTo(e.pending-e.entry[in.Target], in.Target)
 	} else {
 		if !e.known[in.Target] {

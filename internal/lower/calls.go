@@ -48,7 +48,7 @@ func (p *Program) predecessors() []int32 {
 		if b.Next >= 0 {
 			n[b.Next]++
 		}
-		if last := b.Last(); last != nil && (last.jumps() || last.Op == Call) {
+		if last := b.Last(); last != nil && (last.Jumps() || last.Op == Call) {
 			n[last.Target]++
 		}
 	}

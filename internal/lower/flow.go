@@ -26,7 +26,7 @@ func (p *Program) liveness() {
 			if b.Next >= 0 {
 				out = p.Blocks[b.Next].LiveIn
 			}
-			if last := b.Last(); last != nil && last.jumps() {
+			if last := b.Last(); last != nil && last.Jumps() {
 				out |= p.Blocks[last.Target].LiveIn
 			}
 			if round == maxRounds {
@@ -74,7 +74,7 @@ func (p *Program) narrowness() {
 				have = narrowAfter(have, &b.Ins[j])
 			}
 			flow(b.Next, have)
-			if last := b.Last(); last != nil && last.jumps() {
+			if last := b.Last(); last != nil && last.Jumps() {
 				flow(last.Target, have)
 			}
 		}

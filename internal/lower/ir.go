@@ -192,8 +192,8 @@ func (in *Ins) pure() bool {
 	return in.Op >= Mov && in.Op <= Lea
 }
 
-// jumps reports whether in may go to Target, within the function.
-func (in *Ins) jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == MayGoto }
+// Jumps reports whether in may go to Target, within the function.
+func (in *Ins) Jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == MayGoto }
 
 // Ends reports whether nothing follows in but what is jumped to.
 func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == Fault }

@@ -83,7 +83,7 @@ func (p *Program) backJumps() (first, last []int32) {
 	}
 	for i := range p.Blocks {
 		in := p.Blocks[i].Last()
-		if in == nil || !in.jumps() || p.Blocks[i].Dead || in.Target > int32(i) {
+		if in == nil || !in.Jumps() || p.Blocks[i].Dead || in.Target > int32(i) {
 			continue
 		}
 		if first[in.Target] < 0 {
@@ -171,7 +171,7 @@ func (u *unroller) redirect(b Block, to func(int32) int32) Block {
 		b.Next = to(b.Next)
 	}
 	b.Resume = int32(len(u.blocks))
-	if in := b.Last(); in != nil && (in.jumps() || in.Op == Call) {
+	if in := b.Last(); in != nil && (in.Jumps() || in.Op == Call) {
 		in.Target = to(in.Target)
 	}
 	return b
