@@ -77,6 +77,7 @@ func (m *machine) serveRun() error {
 	case m.code.pure:
 		m.cpu.Begin()
 		m.attach()
+		m.openStack(0)
 	}
 	return m.serve()
 }
@@ -104,13 +105,15 @@ func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
 
 // begin makes m ready to enter the code at its beginning, in the CPU's frame of that number.
 func (m *machine) begin(frame int) {
-	c, code := m.cpu, m.code
 	m.attach()
-	if !code.noStack {
-		c.PushFrame(frame)
-		c.EnterFrame(min(frame+code.depth, len(c.Frames)) - 1)
-	}
+	m.openStack(frame)
 	m.registers(frame)
+}
+
+// openStack makes the CPU's frame of that number, which the entry function runs in, a region.
+func (m *machine) openStack(frame int) {
+	m.cpu.PushFrame(frame)
+	m.cpu.EnterFrame(min(frame+m.code.depth, len(m.cpu.Frames)) - 1)
 }
 
 // registers sets them as they are at the beginning of a program in a frame, but for its
