@@ -102,7 +102,7 @@ func (m *machine) tailCall(e *exit) error {
 	m.cpu.Done = m.executed()
 	r0, err := next.Continue(m.cpu, frame, m.regs[asm.R1])
 	m.account(m.cpu.Done)
-	m.cpu.Prog, m.cpu.Maps, m.cpu.Call = m.code.p, m.code.env.Maps, m.callback
+	m.attach()
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,7 @@ type Code struct {
 	depth   int              // frames that a run takes at most
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
+	bare    bool             // nothing but registers and proved accesses
 	index   []int32          // by slot: how many instructions come before
 	places  []place          // in order
 
@@ -147,13 +148,15 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		lower.Optimise(low)
 		lower.Unroll(low)
 	}
+	lower.Align(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
-	code.pure = code.noStack && !low.MayGoto && !low.UsesPacket
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))
 	}
 	emit(low, code)
+	simple := len(low.Helpers) == 0 && !low.MayGoto && !low.UsesPacket && !low.Shared
+	code.pure, code.bare = simple && code.noStack, simple && code.windows == 0
 	if code.pages, err = mem.NewCode(len(code.native)); err != nil {
 		return nil, err
 	}

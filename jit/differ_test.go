@@ -79,6 +79,8 @@ func FuzzCodeEqualsSteps(f *testing.F) {
 	f.Add(uint64(181304), 20+181304%120-12) // a jump that looks at the budget, to where another has led before
 	f.Add(uint64(1), 40)
 	f.Add(uint64(77), 300)
+	f.Add(uint64(125611), 19)  // a fault that is told by the distance to the stack, which nothing else uses
+	f.Add(uint64(123033), 161) // functions share blocks, which one of them reaches by jumps that look at nothing
 	f.Fuzz(func(t *testing.T, seed uint64, n int) {
 		if err := Available(); err != nil {
 			t.Skip(err)

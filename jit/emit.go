@@ -63,14 +63,15 @@ type resume struct {
 	resume, behind amd64.Label
 }
 
-// stub is code behind all blocks. It leaves by an exit or, if there is none, adjusts the
-// counter and goes to a block.
+// stub is code behind all blocks. It leaves by an exit, or adjusts the counter and goes to a
+// block, if checked only as long as some of the slice is left.
 type stub struct {
-	label amd64.Label
-	exit  int32 // 0: none
-	args  int   // how many arguments a leaf has changed that the exit needs
-	count int32
-	block int32
+	label   amd64.Label
+	exit    int32 // 0: none
+	args    int   // how many arguments a leaf has changed that the exit needs
+	checked bool
+	count   int32
+	block   int32
 }
 
 const noLabel = amd64.Label(-1)
@@ -80,6 +81,8 @@ func emit(p *lower.Program, code *Code) {
 	e := emitter{p: p, code: code, labels: make([]amd64.Label, len(p.Blocks)), entry: make([]int32, len(p.Blocks)),
 		known: make([]bool, len(p.Blocks)), polls: make([]int32, len(p.Blocks))}
 	e.Code = make([]byte, 0, 8*len(p.P.Insns)+256)
+	e.Expect(2 * len(p.Blocks))
+	code.places = make([]place, 0, len(p.P.Insns))
 	e.addExit(exit{kind: exitDone}, noLabel, noLabel)
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
@@ -87,9 +90,9 @@ func emit(p *lower.Program, code *Code) {
 		if b.LoopHead || b.Called {
 			e.fix(int32(i))
 		}
-		e.fixTarget(int32(i))
 	}
 	e.fix(0)
+	e.fixChecked()
 	for i := range p.Blocks {
 		if !p.Blocks[i].Dead {
 			e.makeBlock(int32(i))
@@ -103,20 +106,34 @@ func emit(p *lower.Program, code *Code) {
 	e.finish(done)
 }
 
+// fixChecked fixes what jumps go to that look at the budget.
+func (e *emitter) fixChecked() {
+	for i := range e.p.Blocks {
+		b := &e.p.Blocks[i]
+		e.block = int32(i)
+		if in := b.Last(); in != nil && in.Jumps() && !b.Dead && e.checked(in.Slot, in.Target) {
+			e.fix(in.Target)
+		}
+	}
+}
+
 // makeStubs makes what is seldom executed.
 func (e *emitter) makeStubs() {
 	e.code.places = append(e.code.places, place{-1, int32(len(e.Code))})
 	for _, s := range e.stubs {
 		e.Place(s.label)
-		if s.exit != 0 {
+		switch {
+		case s.exit != 0:
 			for i := range s.args {
 				e.Load(8, false, registers[asm.R1+asm.Register(i)], onStackArg(i))
 			}
 			e.leave(s.exit)
-			continue
+		case s.checked:
+			e.backTo(s.count, s.block)
+		default:
+			e.count(s.count)
+			e.Jmp(e.labels[s.block])
 		}
-		e.count(s.count)
-		e.Jmp(e.labels[s.block])
 	}
 }
 
@@ -168,24 +185,12 @@ func (e *emitter) indexOf(block int32) int32 { return e.p.Index[e.p.Blocks[block
 // fix makes pending at the beginning of a block its place in the program.
 func (e *emitter) fix(block int32) { e.entry[block], e.known[block] = e.indexOf(block), true }
 
-// fixTarget is fix for where a block jumps to, if it looks at the budget there.
-func (e *emitter) fixTarget(block int32) {
-	last := e.p.Blocks[block].Last()
-	if last == nil || last.Op != lower.Jump && last.Op != lower.Goto && last.Op != lower.MayGoto {
-		return
-	}
-	e.block = block
-	if e.checked(last.Slot, last.Target) {
-		e.fix(last.Target)
-	}
-}
-
 const loopAlign = 32
 
 func (e *emitter) makeBlock(i int32) {
 	b := &e.p.Blocks[i]
 	e.block = i
-	if b.LoopHead && !b.Guard && b.Resume == i {
+	if b.Align {
 		e.Align(loopAlign)
 	}
 	e.Place(e.labels[i])
@@ -214,9 +219,19 @@ func (e *emitter) makeBlock(i int32) {
 		e.pending = 0
 	}
 	e.settle(b.Next)
-	if b.Next != i+1 {
+	if !e.follows(b.Next) {
 		e.Jmp(e.labels[b.Next])
 	}
+}
+
+// follows reports whether a block is made next.
+func (e *emitter) follows(block int32) bool {
+	for i := e.block + 1; i < block; i++ {
+		if !e.p.Blocks[i].Dead {
+			return false
+		}
+	}
+	return block > e.block
 }
 
 // settle adjusts the counter to what a block expects that comes next, for all ways from here.
@@ -294,6 +309,11 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.guard(in)
 	case lower.Call:
 		e.call(in)
+	case lower.Enter:
+		e.enter(in)
+	case lower.Leave:
+		e.pending++
+		e.base = e.pending - e.p.Index[in.Imm]
 	case lower.Helper:
 		e.helper(in)
 	case lower.Packet:

@@ -90,6 +90,14 @@ func immediate(in *lower.Ins) (int32, bool) {
 	return int32(in.Imm), !in.Wide || fits(in.Imm)
 }
 
+// constant returns the constant of in as its operation reads it.
+func constant(in *lower.Ins) uint64 {
+	if !in.Wide {
+		return uint64(uint32(in.Imm))
+	}
+	return uint64(in.Imm)
+}
+
 // operand returns the register that holds B or, if it is none and no immediate, the constant.
 func (e *emitter) operand(in *lower.Ins) amd64.Reg {
 	if in.B != lower.None {
@@ -177,6 +185,9 @@ func (e *emitter) sub(in *lower.Ins) {
 
 func (e *emitter) mul(in *lower.Ins) {
 	dst, w := reg(in.Dst), width(in.Wide)
+	if in.B == lower.None && e.mulConst(in, constant(in)) {
+		return
+	}
 	if imm, ok := immediate(in); ok {
 		e.IMulImm(w, dst, reg(in.A), imm)
 		return
@@ -255,6 +266,10 @@ func (e *emitter) divide(in *lower.Ins) {
 	w, dst := width(in.Wide), reg(in.Dst)
 	signed := in.Op == lower.SDiv || in.Op == lower.SMod
 	modulo := in.Op == lower.Mod || in.Op == lower.SMod
+	if d := constant(in); in.B == lower.None && !signed && d >= 3 && d&(d-1) != 0 {
+		e.divideConst(in, d)
+		return
+	}
 	if in.B != lower.None {
 		e.Mov(w, scratch2, reg(in.B))
 	} else {
@@ -299,15 +314,7 @@ func minusOne(in *lower.Ins) bool { return in.Imm == -1 || !in.Wide && uint32(in
 // divideBy divides by a register that is not zero.
 func (e *emitter) divideBy(by amd64.Reg, in *lower.Ins, signed, modulo bool) {
 	w, dst := width(in.Wide), reg(in.Dst)
-	if dst != amd64.RAX {
-		e.Mov(amd64.W64, scratch, amd64.RAX)
-	}
-	if dst != amd64.RDX {
-		e.MovToX(0, amd64.RDX)
-	}
-	if a := reg(in.A); a != amd64.RAX {
-		e.Mov(w, amd64.RAX, a)
-	}
+	restore := e.spare(w, dst, reg(in.A))
 	if signed {
 		e.SignExtendRAX(w)
 		e.Unary(amd64.IDiv, w, by)
@@ -320,11 +327,27 @@ func (e *emitter) divideBy(by amd64.Reg, in *lower.Ins, signed, modulo bool) {
 		result = amd64.RDX
 	}
 	e.Mov(w, by, result)
-	if dst != amd64.RAX {
-		e.Mov(amd64.W64, amd64.RAX, scratch)
-	}
-	if dst != amd64.RDX {
-		e.MovFromX(amd64.RDX, 0)
-	}
+	restore()
 	e.Mov(amd64.W64, dst, by)
+}
+
+// spare brings a into RAX and frees RDX. What they held is moved to scratch and dst, which
+// nobody reads any more; restore brings it back but for dst.
+func (e *emitter) spare(w amd64.Width, dst, a amd64.Reg) (restore func()) {
+	keepA, keepD := scratch, dst
+	if dst == amd64.RAX {
+		keepA, keepD = dst, scratch
+	}
+	move := func(to, from amd64.Reg, w amd64.Width) {
+		if to != from {
+			e.Mov(w, to, from)
+		}
+	}
+	move(keepA, amd64.RAX, amd64.W64)
+	move(amd64.RAX, a, w)
+	move(keepD, amd64.RDX, amd64.W64)
+	return func() {
+		move(amd64.RAX, keepA, amd64.W64)
+		move(amd64.RDX, keepD, amd64.W64)
+	}
 }

@@ -38,11 +38,14 @@ func (e *emitter) checked(slot, target int32) bool {
 func (e *emitter) jump(in *lower.Ins) {
 	e.pending++
 	if e.checked(in.Slot, in.Target) {
-		if !e.known[in.Target] {
-			e.fix(in.Target)
-		}
 		cond := e.compare(in)
 		n := e.pending - e.entry[in.Target]
+		if !e.closes(in.Target) {
+			s := stub{label: e.NewLabel(), checked: true, count: n, block: in.Target}
+			e.stubs = append(e.stubs, s)
+			e.Jcc(cond, s.label)
+			return
+		}
 		skip := e.JccShort(cond.Not())
 		e.backTo(n, in.Target)
 		e.Land(skip)
@@ -57,6 +60,13 @@ func (e *emitter) jump(in *lower.Ins) {
 		e.settle(in.Target)
 	}
 	e.Jcc(e.compare(in), target)
+}
+
+// closes reports whether a jump from the current block to another is likely to be taken: it
+// ends a loop. Others that go backwards go on with the loop early, or leave it.
+func (e *emitter) closes(target int32) bool {
+	to := &e.p.Blocks[target]
+	return to.Back == e.block && to.Last() != nil && to.Last().Op != lower.Exit
 }
 
 // guard decides whether the copies of a loop are run. Behind a Repeat, the loop follows as
@@ -85,14 +95,11 @@ func (e *emitter) backTo(n, target int32) {
 // jumpTo goes to a block, with what is pending taken into account.
 func (e *emitter) jumpTo(slot, target int32) {
 	if e.checked(slot, target) {
-		if !e.known[target] {
-			e.fix(target)
-		}
 		e.backTo(e.pending-e.entry[target], target)
 		return
 	}
 	e.settle(target)
-	if target != e.block+1 {
+	if !e.follows(target) {
 		e.Jmp(e.labels[target])
 	}
 }
@@ -138,9 +145,6 @@ func (e *emitter) mayGoto(in *lower.Ins) {
 	pending := e.pending
 	e.pending++
 	if e.checked(in.Slot, in.Target) {
-		if !e.known[in.Target] {
-			e.fix(in.Target)
-		}
 		e.backTo(e.pending-e.entry[in.Target], in.Target)
 	} else {
 		if !e.known[in.Target] {
@@ -195,6 +199,22 @@ func (e *emitter) call(in *lower.Ins) {
 	e.backTo(e.pending-e.entry[in.Target], in.Target)
 	e.Place(ret)
 	e.pending = 0
+}
+
+// enter is the call of a function whose instructions follow: what the call looks at.
+func (e *emitter) enter(in *lower.Ins) {
+	deep, poll, begin := e.NewLabel(), e.NewLabel(), e.NewLabel()
+	e.Load(8, false, scratch2, onStackFrame)
+	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
+	e.Jcc(amd64.E, deep)
+	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
+	slot := int32(in.Imm)
+	done := e.p.Index[slot]
+	e.countWithFlags(e.pending + 1 - done)
+	e.Jcc(amd64.S, poll)
+	e.Place(begin)
+	e.stubs = append(e.stubs, stub{label: poll, exit: e.addExit(exit{kind: exitPoll, slot: slot, done: done}, begin, noLabel)})
+	e.base = 0
 }
 
 // saved calls f for each register that a call of fn must keep.

@@ -44,11 +44,17 @@ type exit struct {
 // Run implements [vm.Runner]. It does not allocate once the program has run on c before.
 func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	m := code.lease(c)
-	if !code.pure {
+	switch {
+	case !code.pure && !code.bare:
 		c.Begin()
 		m.begin(0)
-	} else if m.used {
+	case m.used:
 		m.registers(0)
+		fallthrough
+	default:
+		if !code.noStack {
+			c.BeginBare(code.depth)
+		}
 	}
 	m.given = min(c.Limit, slice)
 	m.left, m.rest = int64(m.given), c.Limit-m.given
@@ -66,16 +72,23 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	return m.result, err
 }
 
-// serveRun is serve for the run of a program that may be pure: for one that is, what the
-// run needs beside registers is made ready only now.
+// serveRun is serve for the run of a program that may be pure or bare: for one that is, what
+// the run needs beside registers and stack is made ready only now.
 func (m *machine) serveRun() error {
-	if m.code.pure {
-		regs, pc, exit := m.regs, m.pc, m.exit
+	switch {
+	case m.code.bare:
+		m.attach()
+	case m.code.pure:
 		m.cpu.Begin()
-		m.begin(0)
-		m.regs, m.pc, m.exit = regs, pc, exit
+		m.attach()
+		m.openStack(0)
 	}
 	return m.serve()
+}
+
+// attach tells the CPU which program it runs.
+func (m *machine) attach() {
+	m.cpu.Prog, m.cpu.Maps, m.cpu.Call = m.code.p, m.code.env.Maps, m.callback
 }
 
 // Continue implements [vm.Runner].
@@ -99,13 +112,15 @@ func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
 
 // begin makes m ready to enter the code at its beginning, in the CPU's frame of that number.
 func (m *machine) begin(frame int) {
-	c, code := m.cpu, m.code
-	c.Prog, c.Maps, c.Call = code.p, code.env.Maps, m.callback
-	if !code.noStack {
-		c.PushFrame(frame)
-		c.EnterFrame(min(frame+code.depth, len(c.Frames)) - 1)
-	}
+	m.attach()
+	m.openStack(frame)
 	m.registers(frame)
+}
+
+// openStack makes the CPU's frame of that number, which the entry function runs in, a region.
+func (m *machine) openStack(frame int) {
+	m.cpu.PushFrame(frame)
+	m.cpu.EnterFrame(min(frame+m.code.depth, len(m.cpu.Frames)) - 1)
 }
 
 // registers sets them as they are at the beginning of a program in a frame, but for its

@@ -10,6 +10,7 @@ type allocation struct {
 	end   int32 // the node in front of which registers must hold what the program says
 	last  [asm.NumRegisters]int32
 	holds [asm.NumRegisters]value // what each register holds now, noValue if nothing that matters
+	moved [asm.NumRegisters]Reg   // where what a register held at the beginning is now
 	out   []Ins
 }
 
@@ -40,7 +41,7 @@ func (o *optimiser) allocate(dst []Ins, live Regs) ([]Ins, bool) {
 // initial finds out how long what registers hold at the beginning matters.
 func (a *allocation) initial() {
 	for r := range a.last {
-		a.last[r], a.holds[r] = -1, noValue
+		a.last[r], a.holds[r], a.moved[r] = -1, noValue, Reg(r)
 	}
 	use := func(v value, at int32) {
 		if v >= 0 && v < firstDef {
@@ -80,7 +81,7 @@ func (a *allocation) where(v value) Reg {
 	case v < 0:
 		return None
 	case v < firstDef:
-		return Reg(v)
+		return a.moved[v]
 	}
 	return a.def(v).reg
 }
@@ -94,6 +95,9 @@ func (a *allocation) free(r Reg, at int32) bool {
 // place writes a node with registers, and finds one for its result.
 func (a *allocation) place(n *node, at int32) bool {
 	in := n.Ins
+	if n.out != noValue {
+		a.makeRoom(n, at)
+	}
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
 	if n.out != noValue {
 		d := a.def(n.out)
@@ -113,6 +117,33 @@ func (a *allocation) place(n *node, at int32) bool {
 	}
 	a.out = append(a.out, in)
 	return true
+}
+
+// makeRoom moves what is in the register that the program wants the result of a node in at the
+// end to where the program wants that, if it can: later, the two might have to change places.
+func (a *allocation) makeRoom(n *node, at int32) {
+	for r, v := range a.cur {
+		if v != n.out || !a.live.Has(Reg(r)) {
+			continue
+		}
+		old := a.holds[r]
+		if a.free(Reg(r), at) {
+			return
+		}
+		for to, v := range a.cur {
+			if v != old || !a.live.Has(Reg(to)) || !a.free(Reg(to), at-1) {
+				continue
+			}
+			a.out = append(a.out, Ins{Op: Mov, Wide: true, Dst: Reg(to), A: None, B: Reg(r), Index: None, Slot: n.Slot})
+			a.holds[r], a.holds[to] = noValue, old
+			if d := a.def(old); d != nil {
+				d.reg = Reg(to)
+			} else {
+				a.moved[old] = Reg(to)
+			}
+			return
+		}
+	}
 }
 
 // choose returns a register for the result of a node, None if all are taken.

@@ -33,6 +33,7 @@ func Build(p *prog.Program, env Env) (*Program, error) {
 	if err := b.initialised(); err != nil {
 		return nil, err
 	}
+	b.inlineCalls()
 	return b.Program, nil
 }
 

@@ -26,7 +26,7 @@ func (p *Program) liveness() {
 			if b.Next >= 0 {
 				out = p.Blocks[b.Next].LiveIn
 			}
-			if last := b.Last(); last != nil && last.jumps() {
+			if last := b.Last(); last != nil && last.Jumps() {
 				out |= p.Blocks[last.Target].LiveIn
 			}
 			if round == maxRounds {
@@ -46,39 +46,43 @@ func (p *Program) liveness() {
 // beginning, on all ways that lead there.
 func (p *Program) narrowness() {
 	const unknown = AllRegs // nothing has come here yet
+	changed := make([]bool, len(p.Blocks))
 	for i := range p.Blocks {
-		p.Blocks[i].NarrowIn = unknown
+		p.Blocks[i].NarrowIn, changed[i] = unknown, true
 	}
 	for _, f := range p.Funcs {
 		p.Blocks[f.Block].NarrowIn = 0
 	}
-	flow := func(to int32, have Regs) bool {
+	again := true
+	flow := func(to int32, have Regs) {
 		if to < 0 || p.Blocks[to].NarrowIn&^have == 0 {
-			return false
+			return
 		}
 		p.Blocks[to].NarrowIn &= have
-		return true
+		changed[to], again = true, true
 	}
-	for round := range maxRounds + 1 {
-		changed := false
+	for round := 0; again; round++ {
+		again = false
 		for i := range p.Blocks {
 			b := &p.Blocks[i]
+			if !changed[i] {
+				continue
+			}
+			changed[i] = false
 			have := b.NarrowIn
 			for j := range b.Ins {
 				have = narrowAfter(have, &b.Ins[j])
 			}
-			changed = flow(b.Next, have) || changed
-			if last := b.Last(); last != nil && last.jumps() {
-				changed = flow(last.Target, have) || changed
+			flow(b.Next, have)
+			if last := b.Last(); last != nil && last.Jumps() {
+				flow(last.Target, have)
 			}
 		}
-		if !changed {
-			return
-		}
-		if round == maxRounds {
+		if again && round == maxRounds {
 			for i := range p.Blocks {
 				p.Blocks[i].NarrowIn = 0
 			}
+			return
 		}
 	}
 }

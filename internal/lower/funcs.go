@@ -30,8 +30,8 @@ func (b *builder) functions() {
 		b.Blocks[i].Dead = seen[i] == 0
 		for j := range b.Blocks[i].Ins {
 			in := &b.Blocks[i].Ins[j]
-			b.UsesStack = b.UsesStack || in.Reads().Has(Reg(asm.R10)) || in.Op == Call
-			if in.jumps() && in.Target <= int32(i) {
+			b.UsesStack = b.UsesStack || in.Reads().Has(Reg(asm.R10))
+			if in.Jumps() && in.Target <= int32(i) {
 				b.Blocks[in.Target].LoopHead = true
 			}
 		}
@@ -76,7 +76,7 @@ func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32)
 		seen[i] = fn + 1
 		callees = b.describe(f, bl, callees)
 		work = append(work, bl.Next)
-		if last := bl.Last(); last != nil && last.jumps() {
+		if last := bl.Last(); last != nil && last.Jumps() {
 			work = append(work, last.Target)
 		}
 	}

@@ -28,7 +28,7 @@ func (b *builder) initialised() error {
 		for j := range bl.Ins {
 			have = written(have, &bl.Ins[j])
 		}
-		if last := bl.Last(); last != nil && (last.jumps() || last.Op == Call) {
+		if last := bl.Last(); last != nil && (last.Jumps() || last.Op == Call) {
 			flow(last.Target, have)
 		}
 		if bl.Next >= 0 {

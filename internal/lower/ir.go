@@ -53,6 +53,8 @@ const (
 	CPUID       // Dst = number of the CPU
 	Random      // Dst = next number of the CPU's generator
 	Store       // Size bytes at Mem = Src
+	Enter       // a call whose function follows; it begins at slot Imm
+	Leave       // the exit of that function; the program goes on at slot Imm
 	Atomic
 	LoadAcquire
 	StoreRelease
@@ -103,6 +105,8 @@ type Block struct {
 	Dead     bool  // nothing comes here
 	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
 	Guard    bool  // it decides whether copies are run
+	Align    bool  // it should begin at a round address
+	Back     int32 // the last block that jumps backwards to it, -1 if none does
 	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs
@@ -188,8 +192,8 @@ func (in *Ins) pure() bool {
 	return in.Op >= Mov && in.Op <= Lea
 }
 
-// jumps reports whether in may go to Target, within the function.
-func (in *Ins) jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == MayGoto }
+// Jumps reports whether in may go to Target, within the function.
+func (in *Ins) Jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == MayGoto }
 
 // Ends reports whether nothing follows in but what is jumped to.
 func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == Fault }

@@ -95,6 +95,26 @@ exit`
 	require.Equal(t, int32(1), p.Blocks[7].Resume, "a run that was interrupted may go back to the copies")
 }
 
+// TestAlign aligns the heads of innermost loops, and what is repeated of them.
+func TestAlign(t *testing.T) {
+	aligned := func(text string) (heads []int) {
+		p := build(t, text, Env{})
+		Unroll(p)
+		Align(p)
+		for i := range p.Blocks {
+			if p.Blocks[i].Align {
+				heads = append(heads, i)
+			}
+		}
+		return heads
+	}
+	require.Equal(t, []int{2}, aligned("r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit"), "the copies")
+	const call = "call 5; "
+	require.Equal(t, []int{2}, aligned("r6 = r1; outer: r7 = 9; inner: "+call+"r7 -= 1; if r7 != 0 goto inner; r6 -= 1; if r6 != 0 goto outer; exit"))
+	require.Equal(t, []int{2}, aligned("r6 = r1; goto test; far: r6 += 2; near: r6 += 1; test: "+call+"if r0 == 1 goto near; if r0 == 2 goto far; exit"),
+		"two heads of one loop")
+}
+
 // TestNotUnrolled has loops that are left alone.
 func TestNotUnrolled(t *testing.T) {
 	for name, text := range map[string]string{
@@ -152,6 +172,23 @@ func TestFunctions(t *testing.T) {
 	require.False(t, p.Shared)
 	require.True(t, build(t, "call f; f: r0 = 1; exit", Env{}).Shared, "the entry falls into the function")
 	require.Equal(t, prog.MaxFrames, build(t, "call f; exit; f: call f; exit", Env{}).Funcs[1].Depth)
+}
+
+// TestInlineCalls repeats small functions where they are called, and leaves others alone.
+func TestInlineCalls(t *testing.T) {
+	p := build(t, "r1 = 3; call f; r1 = r0; call f; exit; f: r0 = r1; r0 += 1; exit", Env{})
+	Optimise(p)
+	require.True(t, p.Blocks[p.Funcs[1].Block].Dead, "nobody calls it any more")
+	require.Equal(t, "enter 5; leave 2; enter 5; leave 4; r0 = 5; r1 = 4; exit", p.Blocks[0].text())
+	for name, text := range map[string]string{
+		"stack":  "*(u64 *)(r10 - 8) = 0; r0 = 1; exit",
+		"saved":  "r6 = 1; r0 = 1; exit",
+		"checks": "r0 = *(u8 *)(r1 + 0); exit",
+		"loops":  "r0 = 1; if r1 == 0 goto f; exit",
+		"calls":  "call 5; exit",
+	} {
+		require.Equal(t, Call, build(t, "r1 = 3; call f; exit; f: "+text, Env{}).Blocks[0].Last().Op, name)
+	}
 }
 
 // TestManyFunctions keeps the time bounded that functions take which share their blocks: each

@@ -61,6 +61,10 @@ func (in *Ins) text() string {
 		return fmt.Sprintf("helper %d", in.Imm)
 	case Exit:
 		return "exit"
+	case Enter:
+		return fmt.Sprintf("enter %d", in.Imm)
+	case Leave:
+		return fmt.Sprintf("leave %d", in.Imm)
 	case Nop:
 		return "nop"
 	}
@@ -74,11 +78,15 @@ func (in *Ins) text() string {
 func (p *Program) text() string {
 	var lines []string
 	for i := range p.Blocks {
-		var ins []string
-		for j := range p.Blocks[i].Ins {
-			ins = append(ins, p.Blocks[i].Ins[j].text())
-		}
-		lines = append(lines, strings.Join(ins, "; "))
+		lines = append(lines, p.Blocks[i].text())
 	}
 	return strings.Join(lines, "\n")
+}
+
+func (b *Block) text() string {
+	var ins []string
+	for j := range b.Ins {
+		ins = append(ins, b.Ins[j].text())
+	}
+	return strings.Join(ins, "; ")
 }

@@ -25,6 +25,9 @@ func Unroll(p *Program) {
 const (
 	maxUnrolled = 32 // instructions of a loop
 	maxCopies   = 4
+	// Copies of a branch are learned by the processor each for itself: loops that branch
+	// much get slower.
+	maxUnrolledBlocks = 2
 )
 
 // loop is an innermost loop: blocks [head, end).
@@ -80,7 +83,7 @@ func (p *Program) backJumps() (first, last []int32) {
 	}
 	for i := range p.Blocks {
 		in := p.Blocks[i].Last()
-		if in == nil || !in.jumps() || p.Blocks[i].Dead || in.Target > int32(i) {
+		if in == nil || !in.Jumps() || p.Blocks[i].Dead || in.Target > int32(i) {
 			continue
 		}
 		if first[in.Target] < 0 {
@@ -93,6 +96,9 @@ func (p *Program) backJumps() (first, last []int32) {
 
 // repeatable returns how many instructions a loop has, 0 if it cannot be unrolled.
 func (p *Program) repeatable(l loop) (n int) {
+	if l.end-l.head > maxUnrolledBlocks {
+		return 0
+	}
 	for i := l.head; i < l.end; i++ {
 		b := &p.Blocks[i]
 		if b.Func < 0 || p.Funcs[b.Func].Calls || b.Dead {
@@ -165,7 +171,7 @@ func (u *unroller) redirect(b Block, to func(int32) int32) Block {
 		b.Next = to(b.Next)
 	}
 	b.Resume = int32(len(u.blocks))
-	if in := b.Last(); in != nil && (in.jumps() || in.Op == Call) {
+	if in := b.Last(); in != nil && (in.Jumps() || in.Op == Call) {
 		in.Target = to(in.Target)
 	}
 	return b

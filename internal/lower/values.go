@@ -122,6 +122,8 @@ func (o *optimiser) values(b *Block) {
 			o.compare(&n)
 			o.emit(n)
 		case n.Op == Nop:
+		case n.Op == Enter || n.Op == Leave:
+			o.emit(n)
 		default:
 			o.cur[n.Dst] = o.compute(n)
 		}

@@ -7,19 +7,20 @@ import (
 	"sync"
 )
 
-// codePool cuts pages for code from chunks of 64, so that a program costs two changes of
-// protection and no mapping. Pages of released code keep their protection until they are
-// given out again or their chunk goes back to the OS, which it does when it is empty and
-// another has room.
+// codePool cuts pages for code from chunks of 64, so that a program costs one change of
+// protection and no mapping. Pages of released code keep their protection until no others are
+// left, and then become writable all at once, or until their chunk goes back to the OS, which it
+// does when it is empty and another has room.
 var codePool struct {
 	mu     sync.Mutex
 	chunks []*codeChunk
 }
 
-// codeChunk is 64 pages, of which those with a bit set in used are given out.
+// codeChunk is 64 pages, each with a bit in used if it is given out, and in sealed if it is
+// executable, not writable.
 type codeChunk struct {
-	arena *Arena
-	used  uint64
+	arena        *Arena
+	used, sealed uint64
 }
 
 const chunkPages = 64
@@ -43,6 +44,12 @@ func takePages(size int) (codePages, error) {
 	defer codePool.mu.Unlock()
 	p, ok := findPages(count)
 	if !ok {
+		if err := reclaimPages(); err != nil {
+			return codePages{}, fmt.Errorf("mem: pages for code: %w: %w", ErrNoMemory, err)
+		}
+		p, ok = findPages(count)
+	}
+	if !ok {
 		a, err := New(chunkPages * pageSize)
 		if err != nil {
 			return codePages{}, err
@@ -51,19 +58,32 @@ func takePages(size int) (codePages, error) {
 		codePool.chunks = append(codePool.chunks, c)
 		p = codePages{a, c, 0, count}
 	}
-	if err := p.arena.res.protect(p.first*pageSize, count*pageSize, false); err != nil {
-		return codePages{}, fmt.Errorf("mem: pages for code: %w: %w", ErrNoMemory, err)
-	}
 	p.chunk.used |= p.mask()
 	return p, nil
 }
 
-// findPages finds a run of free pages.
+// reclaimPages makes pages writable that were given back.
+func reclaimPages() error {
+	for _, c := range codePool.chunks {
+		for free := c.sealed &^ c.used; free != 0; free = c.sealed &^ c.used {
+			first := bits.TrailingZeros64(free)
+			count := bits.TrailingZeros64(^(free >> first))
+			if err := c.arena.res.protect(first*pageSize, count*pageSize, false); err != nil {
+				return err
+			}
+			c.sealed &^= (1<<count - 1) << first
+		}
+	}
+	return nil
+}
+
+// findPages finds a run of free pages that are writable.
 func findPages(count int) (codePages, bool) {
 	for _, c := range codePool.chunks {
-		runs := ^c.used // where at least 1, then 2, then count free pages begin
+		free := ^(c.used | c.sealed)
+		runs := free // where at least 1, then 2, then count free pages begin
 		for i := 1; i < count; i++ {
-			runs &= ^c.used >> i
+			runs &= free >> i
 		}
 		runs &= 1<<(chunkPages-count+1) - 1
 		if runs != 0 {
@@ -89,6 +109,9 @@ func (p codePages) seal() error {
 	if p.chunk == nil {
 		return p.arena.res.protect(0, roundUp(p.arena.Size(), pageSize), true)
 	}
+	codePool.mu.Lock()
+	defer codePool.mu.Unlock()
+	p.chunk.sealed |= p.mask()
 	return p.arena.res.protect(p.first*pageSize, p.count*pageSize, true)
 }
 

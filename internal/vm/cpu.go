@@ -141,6 +141,14 @@ func (c *CPU) Begin() {
 	c.released = c.released[:0]
 }
 
+// BeginBare is Begin for a run that nothing is granted and whose frames nobody looks up:
+// of its n frames only the memory is made ready.
+func (c *CPU) BeginBare(n int) {
+	b := c.stack.Bytes()
+	clear(b[(prog.MaxFrames-n)*prog.StackSize : prog.MaxFrames*prog.StackSize])
+	c.maxDepth = max(c.maxDepth, n)
+}
+
 // End takes back what the run still holds and reports how many records it leaked.
 // The owners of leaked records are told by abandon, which may be nil.
 func (c *CPU) End(abandon func(owner any, r mem.Region)) int {

@@ -1,6 +1,9 @@
 package amd64
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Label is a place in the code that jumps can name before it is known.
 type Label int32
@@ -15,6 +18,11 @@ type fixup struct {
 func (a *Assembler) NewLabel() Label {
 	a.labels = append(a.labels, -1)
 	return Label(len(a.labels) - 1)
+}
+
+// Expect makes room for n more labels and jumps to them.
+func (a *Assembler) Expect(n int) {
+	a.labels, a.fixups = slices.Grow(a.labels, n), slices.Grow(a.fixups, n)
 }
 
 // Place makes l stand for what comes next.
