@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -17,13 +16,6 @@ import (
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/kernel"
 	"github.com/sandbpf/sandbpf/verifier"
-)
-
-// Log levels of bpf(2). At that of the figures, messages are there too; at the other,
-// every instruction is, which takes a million lines for some programs.
-const (
-	logFigures = 4
-	logAll     = 2 | logFigures
 )
 
 // askKernel returns the case with what the running kernel says of it.
@@ -84,25 +76,6 @@ func answered(c *Case, l *kernel.Loaded) *Case {
 		out.Verdict, out.Errno, out.Log, out.Reason = "reject", int(l.Errno), l.Log, lastMessage(l.Log)
 	}
 	return &out
-}
-
-// lastMessage is the last line of a log before its figures. That of an infinite loop is
-// followed by states.
-func lastMessage(log string) string {
-	if at := strings.Index(log, "infinite loop detected"); at >= 0 {
-		line, _, _ := strings.Cut(log[at:], "\n")
-		return line
-	}
-	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(log), "\n"), func(line string) bool {
-		return strings.HasPrefix(line, "verification time ") || strings.HasPrefix(line, "stack depth ") ||
-			strings.HasPrefix(line, "processed ") || strings.HasPrefix(line, "; ") || strings.TrimSpace(line) == ""
-	})
-	if len(lines) == 0 {
-		return ""
-	}
-	last, _, _ := strings.Cut(lines[len(lines)-1], "processed 0 insns")
-	last, _, _ = strings.Cut(last, "verification time ") // some messages do not end their line
-	return strings.TrimSpace(last)
 }
 
 // withKfuncIDs puts the running kernel's ids in place of the case's.

@@ -2,11 +2,15 @@
 
 package difftest
 
-import "github.com/sandbpf/sandbpf/internal/kernel"
+import (
+	"github.com/cilium/ebpf/btf"
 
-const logAll = 0
+	"github.com/sandbpf/sandbpf/internal/kernel"
+)
 
 // askKernel says that there is no kernel to ask.
 func askKernel(*Case) (*Case, error) { return nil, kernel.Available() }
 
 func askKernelAt(*Case, uint32) (*Case, error) { return nil, kernel.Available() }
+
+func kernelTypes() (*btf.Spec, error) { return nil, kernel.Available() }
