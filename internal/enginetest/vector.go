@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -107,8 +108,53 @@ func VectorHelper(fn asm.BuiltinFunc) vm.Helper {
 	return func(_ *vm.CPU, a *[5]uint64) (uint64, error) { return a[0], nil }
 }
 
-// LinuxWins lists the vectors whose expectation is not what Linux 6.18 does.
-var LinuxWins = map[string]string{
+// Check returns what is wrong with the result of the vector of that file name, nil if nothing is.
+func (v Vector) Check(name string, got uint64, err error) error {
+	if reason := linuxWins[name]; reason != "" {
+		return refused(err, reason)
+	}
+	if reason, ok := v.Sections["error"]; ok {
+		return refused(err, reason)
+	}
+	if err != nil {
+		return err
+	}
+	want, err := v.result()
+	if err == nil && got != want {
+		err = fmt.Errorf("r0 is %#x, should be %#x", got, want)
+	}
+	return err
+}
+
+func refused(err error, reason string) error {
+	if err == nil {
+		return fmt.Errorf("the program ran: %s", reason)
+	}
+	return nil
+}
+
+// CheckNegative is Check for what a conforming runtime must not accept: the program is refused, its run
+// stops, or its result is not the one in the file.
+func (v Vector) CheckNegative(got uint64, err error) error {
+	if err != nil {
+		return nil
+	}
+	if reason, ok := v.Sections["error"]; ok {
+		return refused(nil, reason)
+	}
+	want, err := v.result()
+	if err == nil && got == want {
+		err = fmt.Errorf("r0 is %#x", got)
+	}
+	return err
+}
+
+func (v Vector) result() (uint64, error) {
+	return strconv.ParseUint(strings.TrimSpace(v.Sections["result"]), 0, 64)
+}
+
+// linuxWins lists the vectors whose expectation is not what Linux 6.18 does.
+var linuxWins = map[string]string{
 	"callx.data": "Linux refuses calls through a register: unknown opcode 8d",
 }
 
