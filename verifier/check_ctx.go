@@ -99,32 +99,20 @@ func (v *verifier) customField(off, size int, write bool) (f linux.Field, aux ui
 	return f, aux, true
 }
 
+// ctxKinds are the kinds of the pointers that fields of contexts hold.
+var ctxKinds = [...]kind{
+	linux.Packet: ptrPacket, linux.PacketEnd: ptrPacketEnd, linux.PacketMeta: ptrPacketMeta,
+	linux.SockCommon: ptrSockCommon, linux.Socket: ptrSocket, linux.TCPSock: ptrTCPSock, linux.XDPSock: ptrXDPSock,
+	linux.FlowKeys: ptrFlowKeys, linux.TPBuffer: ptrTPBuffer, linux.Buffer: ptrBuf, linux.BTF: ptrBTF,
+}
+
 // ctxPointer is what a load of a pointer from the context gives.
 func (v *verifier) ctxPointer(f *linux.Field, aux uint32) reg {
-	r := pointer(notInit, 0)
+	r := pointer(ctxKinds[f.Kind], 0)
 	switch f.Kind {
-	case linux.Packet:
-		r.kind, r.aux = ptrPacket, aux
-	case linux.PacketEnd:
-		r.kind, r.aux = ptrPacketEnd, aux
-	case linux.PacketMeta:
-		r.kind = ptrPacketMeta
-	case linux.SockCommon:
-		r.kind = ptrSockCommon
-	case linux.Socket:
-		r.kind = ptrSocket
-	case linux.TCPSock:
-		r.kind = ptrTCPSock
-	case linux.XDPSock:
-		r.kind = ptrXDPSock
-	case linux.FlowKeys:
-		r.kind = ptrFlowKeys
-	case linux.TPBuffer:
-		r.kind = ptrTPBuffer
-	case linux.Buffer:
-		r.kind = ptrBuf
+	case linux.Packet, linux.PacketEnd:
+		r.aux = aux
 	case linux.BTF:
-		r.kind = ptrBTF
 		r.aux = v.typeID(kernelStruct(f.Struct))
 		if f.Trusted {
 			r.flags |= trusted

@@ -143,7 +143,11 @@ func (v *verifier) mayHoldLock(r *reg) bool {
 }
 
 // lockField returns the lock that a pointer points to (process_spin_lock).
-func (v *verifier) lockField(at asm.Register, r *reg, kind fieldKind) (lockOwner, error) {
+func (v *verifier) lockField(at asm.Register, r *reg, lock refKind) (lockOwner, error) {
+	kind := fieldSpinLock
+	if lock != refLock {
+		kind = fieldResLock
+	}
 	owner := lockOwner{m: -1, id: r.id}
 	var fields []field
 	switch {
@@ -169,11 +173,7 @@ func (v *verifier) lockField(at asm.Register, r *reg, kind fieldKind) (lockOwner
 
 // lock takes a spin lock.
 func (v *verifier) lock(at asm.Register, r *reg, kind refKind) error {
-	field := fieldSpinLock
-	if kind != refLock {
-		field = fieldResLock
-	}
-	owner, err := v.lockField(at, r, field)
+	owner, err := v.lockField(at, r, kind)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,7 @@ func (v *verifier) lock(at asm.Register, r *reg, kind refKind) error {
 
 // unlock gives a spin lock back.
 func (v *verifier) unlock(at asm.Register, r *reg, kind refKind) error {
-	field := fieldSpinLock
-	if kind != refLock {
-		field = fieldResLock
-	}
-	owner, err := v.lockField(at, r, field)
+	owner, err := v.lockField(at, r, kind)
 	if err != nil {
 		return err
 	}
