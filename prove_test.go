@@ -128,7 +128,7 @@ const indexed = `*(u64 *)(r10 - 8) = 5
 	r1 = *(u64 *)(r0 + 0)
 	r2 = r10
 	r2 += r1
-	r0 = *(u8 *)(r2 + 0)
+	r0 = *(u64 *)(r2 + 0)
 	exit
 	out: r0 = 0
 	exit`

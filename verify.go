@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -164,17 +165,20 @@ func plannedMap(spec *maps.Spec, types *MapTypes) *verifier.Map {
 	return m
 }
 
-// firstValue returns what reads the first element of the contents, which is zero if they
-// do not have it as bytes.
+// firstValue returns what reads the first element of an array's contents, nil if there are some
+// that no map can be made of.
 func firstValue(spec *maps.Spec) func(off uint32, b []byte) bool {
-	value := make([]byte, spec.ValueSize)
+	first := make([]byte, spec.ValueSize)
 	for _, kv := range spec.Contents {
-		bytes, ok := kv.Value.([]byte)
-		if key, isIndex := kv.Key.(uint32); isIndex && key == 0 && ok {
-			copy(value, bytes)
+		key, value, err := kv.Marshal(spec.KeySize, spec.ValueSize)
+		if err != nil || len(key) != 4 {
+			return nil
+		}
+		if binary.NativeEndian.Uint32(key) == 0 {
+			copy(first, value)
 		}
 	}
-	return reads(value)
+	return reads(first)
 }
 
 // reads returns what copies bytes of a value.

@@ -32,9 +32,9 @@ func readsConstant(t *testing.T) *sandbpf.ProgramSpec {
 	return &sandbpf.ProgramSpec{Name: "p", Type: prog.XDP, License: "GPL", Instructions: insns}
 }
 
-func config(value byte, freeze bool) *maps.Spec {
+func config(value uint32, freeze bool) *maps.Spec {
 	return &maps.Spec{Name: "config", Type: maps.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: maps.FlagRdonlyProg,
-		Contents: []maps.KV{{Key: uint32(0), Value: []byte{0, 0, 0, 0, value, 0, 0, 0}}}, Freeze: freeze}
+		Contents: []maps.KV{{Key: uint32(0), Value: [2]uint32{0, value}}}, Freeze: freeze}
 }
 
 func refusedFor(t *testing.T, err error, code verifier.Code) {

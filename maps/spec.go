@@ -9,6 +9,18 @@ import (
 // KV is an initial element of a map.
 type KV struct{ Key, Value any }
 
+// Marshal returns the bytes of an element whose key and value have these sizes, as [Map.Put]
+// stores them. They may be the element's own memory.
+func (kv KV) Marshal(keySize, valueSize uint32) (key, value []byte, err error) {
+	if key, err = marshal(kv.Key, int(keySize)); err != nil {
+		return nil, nil, fmt.Errorf("key: %w", err)
+	}
+	if value, err = marshal(kv.Value, int(valueSize)); err != nil {
+		return nil, nil, fmt.Errorf("value: %w", err)
+	}
+	return key, value, nil
+}
+
 // Spec is the blueprint of a map, as cilium/ebpf's MapSpec is.
 type Spec struct {
 	Name       string
