@@ -93,12 +93,18 @@ func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
 // top returns the index of the current frame.
 func (s *state) top() int { return len(s.frames) - 1 }
 
-// newState returns an empty state from the pool.
+// newState returns an empty state.
 func (v *verifier) newState() *state {
+	s := v.takeState()
+	*s = state{frames: s.frames[:0], refs: s.refs[:0], history: s.history[:0]}
+	return s
+}
+
+// takeState returns a state from the pool, with whatever is left in it.
+func (v *verifier) takeState() *state {
 	if n := len(v.freeStates); n > 0 {
 		s := v.freeStates[n-1]
 		v.freeStates = v.freeStates[:n-1]
-		*s = state{frames: s.frames[:0], refs: s.refs[:0], history: s.history[:0]}
 		return s
 	}
 	return new(state)
@@ -136,7 +142,7 @@ func (v *verifier) enterFrame(fn, callsite int, index int) *frame {
 
 // copyState returns a copy of s.
 func (v *verifier) copyState(s *state) *state {
-	c := v.newState()
+	c := v.takeState()
 	frames, refs, history := c.frames, c.refs, c.history
 	*c = *s
 	c.history = append(history[:0], s.history...)

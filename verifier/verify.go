@@ -110,7 +110,7 @@ type verifier struct {
 	want       wanted
 	recorded   bool // the current instruction is in the history
 	idMap      idMap
-	apart      int8 // the register in which two states were not alike, -1: none
+	apart      int8 // what two states were not alike in, see explored; -1: none
 	processed  int
 	jumps      int
 	prevProc   int // processed when the last state was stored

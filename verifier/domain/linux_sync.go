@@ -11,7 +11,7 @@ const linuxRounds = 3
 // linuxSync is reg_bounds_sync. Of a constant it knows the outcome.
 func linuxSync[W width](s *Scalar) {
 	if v := s.Tnum.Value; s.Tnum.IsConst() && contains[W](s, v) {
-		*s = constant[W](v)
+		s.setConst(v, bitsOf[W]())
 		return
 	}
 	linuxSteps[W](s)
@@ -20,6 +20,15 @@ func linuxSync[W width](s *Scalar) {
 // linuxSteps is all that reg_bounds_sync does.
 func linuxSteps[W width](s *Scalar) {
 	linuxFromBits[W](s)
+	if !linuxSmall[W](s) {
+		linuxDeduce[W](s)
+		linuxToBits[W](s)
+	}
+	linuxFromBits[W](s)
+}
+
+// linuxDeduce has the bounds tighten each other, as often as Linux does.
+func linuxDeduce[W width](s *Scalar) {
 	for range linuxRounds {
 		before := *s
 		linuxOrders[W](s)
@@ -28,8 +37,29 @@ func linuxSteps[W width](s *Scalar) {
 			break // and so it would stay
 		}
 	}
-	linuxToBits[W](s)
-	linuxFromBits[W](s)
+}
+
+// linuxSmall is linuxDeduce and then linuxToBits for most numbers that programs have: those
+// that by all bounds are the same number, not negative, whole and as a low half. The first round
+// makes all bounds the same then, and no other changes any. It returns false, and has done nothing,
+// if s is none of these.
+func linuxSmall[W width](s *Scalar) bool {
+	h := bitsOf[W]() / 2
+	if s.U64.Max > uint64(smax(h)) || s.S64.Min < 0 || uint64(s.S64.Max) > umax(h) || s.S32.Min < 0 {
+		return false
+	}
+	b := unsigned{
+		max(s.U64.Min, uint64(s.S64.Min), uint64(s.U32.Min), uint64(s.S32.Min)),
+		min(s.U64.Max, uint64(s.S64.Max), uint64(s.U32.Max), uint64(s.S32.Max)),
+	}
+	if b.Empty() || s.S64.Empty() || s.U32.Empty() {
+		return false
+	}
+	s.U64, s.S64 = b, signed{int64(b.Min), int64(b.Max)}
+	s.setLowUnsigned(b)
+	s.setLowSigned(s.S64)
+	s.Tnum = s.Tnum.Intersect(TnumRange(b.Min, b.Max))
+	return true
 }
 
 // linuxFromBits is __update_reg_bounds: the bounds that the known bits give.
@@ -58,14 +88,17 @@ func signedBounds(t Tnum, n uint) signed {
 // unsigned bounds, if there is just one.
 func linuxSingle[W width](s *Scalar) {
 	lo, hi := s.U64.Min, s.U64.Max
+	if lo < hi && s.Tnum.Contains(lo) && s.Tnum.Contains(hi) {
+		return // there are two
+	}
 	next := linuxStep(s.Tnum, lo)
 	switch member := s.Tnum.Contains(lo); {
 	case member && next > hi:
-		*s = constant[W](lo)
+		s.setConst(lo, bitsOf[W]())
 	case !member && next == s.Tnum.Max():
-		*s = constant[W](next)
+		s.setConst(next, bitsOf[W]())
 	case !member && next <= hi && linuxStep(s.Tnum, next) > hi:
-		*s = constant[W](next)
+		s.setConst(next, bitsOf[W]())
 	}
 }
 

@@ -122,10 +122,50 @@ func TestLinuxConstants(t *testing.T) {
 
 		w := random(r)
 		for _, op := range []asm.ALUOp{asm.Add, asm.Sub, asm.Mul, asm.And, asm.Or, asm.Xor} {
-			c := Const(w)
-			require.Equal(t, linuxALU[w64](op, true, &s, &c), Linux.ALU(op, true, s, c))
+			for _, wide := range []bool{true, false} {
+				c, got := Const(w), s
+				linuxALU[w64](op, wide, &got, &c)
+				require.Equal(t, got, Linux.ALU(op, wide, s, c))
+				same, _ := randomScalar[w64](r, Linux)
+				want := Linux.ALU(op, wide, same, same)
+				Linux.ALUTo(op, wide, &same, &same)
+				require.Equal(t, want, same)
+			}
 		}
 	}
+}
+
+// TestLinuxSmall shows that numbers for which there is a shortcut come out of it as they do of all
+// steps, and that there are such.
+func TestLinuxSmall(t *testing.T) {
+	small := 0
+	rawScalars(97, func(raw Scalar) { small += requireSmall[w4](t, raw) })
+	require.Positive(t, small)
+	small = 0
+	r := newRand(8)
+	for range randomTries() {
+		a, _ := randomScalar[w64](r, Linux)
+		b, _ := randomScalar[w64](r, Linux)
+		raw := a.intersect(&b)
+		small += requireSmall[w64](t, raw) + requireSmall[w64](t, a)
+		raw.S64, raw.U32 = a.S64, b.U32
+		small += requireSmall[w64](t, raw)
+	}
+	require.Greater(t, small, randomTries()/100)
+}
+
+// requireSmall returns 1 if linuxSmall applies to raw.
+func requireSmall[W width](t *testing.T, raw Scalar) int {
+	got, want := raw, raw
+	if !linuxSmall[W](&got) {
+		return 0
+	}
+	linuxDeduce[W](&want)
+	linuxToBits[W](&want)
+	if got != want {
+		require.Fail(t, "shortcut", "%v becomes %v, by all steps %v", raw, got, want)
+	}
+	return 1
 }
 
 // TestTighter has what Tight knows and Linux does not.
