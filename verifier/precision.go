@@ -119,11 +119,17 @@ func (v *verifier) trackEntry(s *state, changed bool) (bool, error) {
 func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, err error) {
 	w := &v.want
 	wants := w.regs[w.frame] | backAlways
-	n, recorded := len(s.history), s.recorded(len(s.history))
-	for i := last; ; {
+	n, first := len(s.history), int(s.first)
+	recorded := s.recorded(n)
+	for i := last; ; skip = false {
+		if !skip {
+			// Most instructions have nothing to do with what is wanted.
+			for i != recorded && i != first && i > 0 && v.backs[i]&wants == 0 {
+				subseq, i = i, i-1
+			}
+		}
 		here := i == recorded
-		// Most instructions have nothing to do with what is wanted.
-		if !skip && (here || v.insns[i].back&wants != 0) {
+		if !skip && (here || v.backs[i]&wants != 0) {
 			var h *hist
 			if here {
 				h = &s.history[n-1]
@@ -136,8 +142,7 @@ func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool,
 			}
 			wants = w.regs[w.frame] | backAlways
 		}
-		skip, subseq = false, i
-		if i == int(s.first) && (n == 0 || n == 1 && here) {
+		if subseq = i; i == first && (n == 0 || n == 1 && here) {
 			return false, nil
 		}
 		if i--; here {
@@ -215,7 +220,7 @@ func (v *verifier) backtrack(i, subseq int, h *hist) error {
 	return nil
 }
 
-// backAlways is in insn.back of what is looked at on the way back whatever is wanted.
+// backAlways is in backs of what is looked at on the way back whatever is wanted.
 const backAlways = 1 << 15
 
 // backOf returns the registers of which one must be wanted after an instruction for it to change what

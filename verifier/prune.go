@@ -97,6 +97,9 @@ func (v *verifier) visited(slot int) (bool, error) {
 func (v *verifier) compare(e *explored, slot int) (hit, loop bool, err error) {
 	old, cur := e.state, v.cur
 	if old.branches == 0 {
+		if v.stillApart(e) {
+			return false, false, nil
+		}
 		mode := includes
 		if loop = old.incomplete(); loop {
 			mode = within
@@ -313,7 +316,7 @@ func maybeLooping(e *explored, cur *state) bool {
 
 // sameBits reports whether two registers are the same, precision aside.
 func sameBits(x, y *reg) bool {
-	if x.Scalar != y.Scalar || x.kind != y.kind {
+	if x.U64 != y.U64 || x.kind != y.kind || x.Scalar != y.Scalar { // what differs most comes first
 		return false
 	}
 	z := *x
@@ -321,23 +324,27 @@ func sameBits(x, y *reg) bool {
 	return z == *y
 }
 
-// same is statesEqual with a kept state. What was not alike the last time is looked at first: without any identities mapped yet, it can only be more alike than with them.
-func (v *verifier) same(e *explored, mode exactness) bool {
+// stillApart reports whether the current state differs from a kept one in what it did the last
+// time, by the laxest rule. Without any identities mapped yet, that can only be more alike than
+// with them.
+func (v *verifier) stillApart(e *explored) bool {
 	old, cur := e.state, v.cur
 	if len(old.frames) != len(cur.frames) {
-		return false
+		return true
 	}
-	a, b := e.top, cur.cur()
+	in, a, b := &v.insns[e.insn], e.top, cur.cur()
 	v.idMap.reset(v.ids)
-	if r := e.apart; r >= apartSlot {
-		if i := int(r - apartSlot); i < len(a.slots) && v.insns[old.insn].slots>>i&1 != 0 && !v.slotOf(a, b, i, mode) {
-			return false
-		}
-	} else if v.insns[old.insn].live>>r&1 != 0 && !v.regSafe(&a.regs[r], &b.regs[r], mode) {
-		return false
+	if r := e.apart; r < apartSlot {
+		return in.live>>r&1 != 0 && !v.regSafe(&a.regs[r], &b.regs[r], includes)
 	}
+	i := int(e.apart - apartSlot)
+	return i < len(a.slots) && in.slots>>i&1 != 0 && !v.slotOf(a, b, i, includes)
+}
+
+// same is statesEqual with a kept state.
+func (v *verifier) same(e *explored, mode exactness) bool {
 	v.apart = -1
-	equal := v.statesEqual(old, cur, mode)
+	equal := v.statesEqual(e.state, v.cur, mode)
 	if !equal && v.apart >= 0 {
 		e.apart = v.apart
 	}

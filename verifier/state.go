@@ -61,22 +61,22 @@ type hist struct {
 
 // state is what is known before an instruction, on one path.
 type state struct {
-	frames []*frame // the last is the current one
-	refs   []ref
+	// What comparing states looks at comes first, in one line of the processor's cache.
+	frames   []*frame  // the last is the current one
+	visit    *sccVisit // of a kept state: the walk of the loop that it is in, nil if in none
+	branches int       // ways out of the state that are not explored to their end yet
+	rcu      bool
+	sleeps   bool // the code may sleep
+	spec     bool // explored for the sake of speculative execution only
+	cleaned  bool // what is not live has been dropped
 
+	refs    []ref
 	locks   int // spin locks held
 	preempt int
 	irqID   uint32
 	lockID  uint32 // of the newest resilient lock
-	rcu     bool
-	sleeps  bool // the code may sleep
-	spec    bool // explored for the sake of speculative execution only
-	cleaned bool // what is not live has been dropped
-
-	visit *sccVisit // of a kept state: the walk of the loop that it is in, nil if in none
 
 	parent    *state
-	branches  int // ways out of the state that are not explored to their end yet
 	dfsDepth  int
 	insn      int32 // where a stored state was taken
 	first     int32 // instruction after the parent's, where the history starts

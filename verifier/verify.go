@@ -75,6 +75,7 @@ type verifier struct {
 	writesPkt  bool
 
 	insns   []insn
+	backs   []uint16 // see backOf; the way back looks at little else
 	funcs   []subprog
 	maps    []*mapInfo // those of the program, then what is derived from them
 	numMaps int        // those of the program

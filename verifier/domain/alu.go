@@ -55,7 +55,8 @@ func aluTo[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) {
 		*dst = *src
 		return
 	case op == asm.Mov:
-		*dst = extend(src.low(h), h)
+		*dst = *src
+		dst.keepLow(h)
 	case upwards(op) && dst.IsConst() && src.IsConst(): // often, and the same by all rules
 		n := 2 * h
 		if !wide {

@@ -33,7 +33,7 @@ func linuxALU[W width](op asm.ALUOp, wide bool, dst, src *Scalar) {
 		return
 	}
 	if !wide {
-		*dst = extend(dst.low(n/2), n/2)
+		dst.keepLow(n / 2)
 	}
 	linuxSync[W](dst)
 	linuxSane[W](dst)
@@ -229,7 +229,7 @@ func linuxMovSX[W width](wide bool, x *Scalar, n uint) Scalar {
 		s.Tnum = TnumRange(s.U64.Min, s.U64.Max)
 	}
 	if !wide {
-		s = extend(s.low(h), h)
+		s.keepLow(h)
 		linuxSync[W](&s)
 	}
 	return s

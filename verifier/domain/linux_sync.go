@@ -8,13 +8,33 @@ package domain
 // changes.
 const linuxRounds = 3
 
-// linuxSync is reg_bounds_sync. Of a constant it knows the outcome.
+// linuxSync is reg_bounds_sync. Of a constant, and of what is in order already, it knows the
+// outcome.
 func linuxSync[W width](s *Scalar) {
 	if v := s.Tnum.Value; s.Tnum.IsConst() && contains[W](s, v) {
 		s.setConst(v, bitsOf[W]())
 		return
 	}
-	linuxSteps[W](s)
+	if !linuxSettled[W](s) {
+		linuxSteps[W](s)
+	}
+}
+
+// linuxSettled reports of most scalars that the steps would not change that they would not: of a
+// low half and of a whole of which nothing is known, and of numbers as linuxSmall has them.
+func linuxSettled[W width](s *Scalar) bool {
+	n := bitsOf[W]()
+	h := n / 2
+	lo, hi, t := s.U64.Min, s.U64.Max, s.Tnum
+	if hi > uint64(smax(h)) {
+		return lo == 0 && t.Value == 0 && t.Mask == hi && s.lowUnsigned() == fullUnsigned(h) && s.lowSigned() == fullSigned(h) &&
+			(hi == umax(h) && s.S64 == signed{0, int64(hi)} || hi == umax(n) && s.S64 == fullSigned(n))
+	}
+	if s.S64.Min != int64(lo) || s.S64.Max != int64(hi) || s.S32.Min != int32(lo) || s.S32.Max != int32(hi) ||
+		s.U32.Min != uint32(lo) || s.U32.Max != uint32(hi) {
+		return false
+	}
+	return lo < hi && t.Contains(lo) && t.Contains(hi) && t == t.Intersect(TnumRange(lo, hi))
 }
 
 // linuxSteps is all that reg_bounds_sync does.

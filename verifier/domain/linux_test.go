@@ -168,6 +168,41 @@ func requireSmall[W width](t *testing.T, raw Scalar) int {
 	return 1
 }
 
+// TestLinuxSettled shows that what linuxSettled says is in order stays as it is, and that most
+// results are.
+func TestLinuxSettled(t *testing.T) {
+	rawScalars(97, func(raw Scalar) { requireSettled[w4](t, raw) })
+	settledAtRandom[w8](t)
+	settledAtRandom[w64](t)
+	for _, s := range []Scalar{Unknown(), Linux.Truncate(Unknown(), 32), Linux.Truncate(Unknown(), 8)} {
+		require.Equal(t, 1, requireSettled[w64](t, s))
+	}
+}
+
+func settledAtRandom[W width](t *testing.T) {
+	r, settled := newRand(9), 0
+	for range randomTries() {
+		s, _ := randomScalar[W](r, Linux)
+		settled += requireSettled[W](t, s)
+		s.U32.Max--
+		requireSettled[W](t, s)
+	}
+	require.Greater(t, settled, randomTries()/100)
+}
+
+// requireSettled returns 1 if s is in order.
+func requireSettled[W width](t *testing.T, s Scalar) int {
+	if !linuxSettled[W](&s) {
+		return 0
+	}
+	got := s
+	linuxSteps[W](&got)
+	if got != s {
+		require.Fail(t, "not settled", "%v becomes %v", s, got)
+	}
+	return 1
+}
+
 // TestTighter has what Tight knows and Linux does not.
 func TestTighter(t *testing.T) {
 	require.Equal(t, Const(3), Tight.ALU(asm.Div, true, Const(12), Const(4)))

@@ -144,14 +144,20 @@ func (s *Scalar) setLow(w word, h uint) {
 	s.setLowSigned(w.s)
 }
 
-// extend returns w, of h bits, zero-extended: the result of a 32-bit operation.
-func extend(w word, h uint) Scalar {
-	s := Scalar{Tnum: w.t, U64: w.u, S64: signed{0, int64(umax(h))}}
-	if w.s.Min >= 0 && w.s.Max >= 0 {
-		s.S64 = w.s
+// keepLow makes s the low h bits of it, zero-extended: the result of a 32-bit operation.
+func (s *Scalar) keepLow(h uint) {
+	s.Tnum.Value, s.Tnum.Mask = trunc(s.Tnum.Value, h), trunc(s.Tnum.Mask, h)
+	s.U64.Min, s.U64.Max = uint64(s.U32.Min), uint64(s.U32.Max)
+	s.S64.Min, s.S64.Max = 0, int64(umax(h))
+	if s.S32.Min >= 0 && s.S32.Max >= 0 {
+		s.S64.Min, s.S64.Max = int64(s.S32.Min), int64(s.S32.Max)
 	}
-	s.setLowUnsigned(w.u)
-	s.setLowSigned(w.s)
+}
+
+// extend returns w, of h bits, zero-extended.
+func extend(w word, h uint) (s Scalar) {
+	s.setLow(w, h)
+	s.keepLow(h)
 	return s
 }
 
