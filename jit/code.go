@@ -57,6 +57,8 @@ type Env struct {
 	// when the program runs. Nil: everything is.
 	Proof  *verifier.Proof
 	Layout *prog.CtxLayout // of the context that the proof is about
+
+	Without lower.Pass // passes to leave out, for tests and measurements
 }
 
 func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
@@ -71,7 +73,10 @@ func (e *Env) lower(p *prog.Program) lower.Env {
 	l := lower.Env{
 		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, e.Maps, e.Externs) },
 		HasHelper: func(fn asm.BuiltinFunc) bool { return e.helper(fn) != nil },
-		Proof:     e.Proof, Layout: e.Layout,
+		Proof:     e.Proof, Layout: e.Layout, Without: e.Without,
+	}
+	if e.Blind {
+		l.Without |= lower.PassBlocks | lower.PassUnroll // which fold constants into addresses
 	}
 	if e.Inline {
 		l.Cells = e.cells
@@ -144,10 +149,8 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !env.Blind { // which fold constants into addresses
-		lower.Optimise(low)
-		lower.Unroll(low)
-	}
+	lower.Optimise(low)
+	lower.Unroll(low)
 	lower.Align(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
@@ -167,6 +170,13 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		return nil, errors.Join(err, code.pages.Release())
 	}
 	return code, nil
+}
+
+// Without compiles the program again, without some passes.
+func (code *Code) Without(passes lower.Pass) (*Code, error) {
+	env := code.env
+	env.Without = passes
+	return Compile(code.p, env)
 }
 
 // Close frees the machine code. Nothing may run it any more.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/isa"
+	"github.com/sandbpf/sandbpf/internal/listing"
 	"github.com/sandbpf/sandbpf/jit"
 )
 
@@ -26,7 +27,7 @@ func TestNative(t *testing.T) {
 	for _, name := range []string{"count", "steer", "head", "jump"} {
 		out, errs, code := cli("", "disasm", "testdata/demo.o", name, "--native", "--json")
 		require.Equal(t, exitOK, code, errs)
-		var got struct{ Programs []listing }
+		var got struct{ Programs []listing.Program }
 		require.NoError(t, json.Unmarshal([]byte(out), &got))
 		require.Len(t, got.Programs, 1)
 		requireComplete(t, &got.Programs[0])
@@ -38,7 +39,7 @@ func TestNative(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 }
 
-func requireComplete(t *testing.T, p *listing) {
+func requireComplete(t *testing.T, p *listing.Program) {
 	slots := map[int]bool{-1: true}
 	for _, l := range p.Lines {
 		slots[l.Slot] = true

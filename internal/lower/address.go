@@ -4,6 +4,9 @@ import "github.com/sandbpf/sandbpf/asm"
 
 // memory folds the computation of an address into the access: base + index*scale + disp.
 func (o *optimiser) memory(n *node) {
+	if !o.p.does(PassAddresses) {
+		return
+	}
 	o.displace(n)
 	inner := o.node(n.a)
 	if n.index != noValue || inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) || o.stale(inner.b) {

@@ -6,16 +6,17 @@ package lower
 // on the way and padding in front of them is executed.
 func Align(p *Program) {
 	_, last := p.backJumps()
+	align := p.does(PassAlign)
 	head := int32(-1) // the nearest in front of which none is known to be an innermost one
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		b.Back = last[i]
 		if b.LoopHead && !b.Guard && !b.Dead {
 			head = int32(i)
-			b.Align = b.Fast
+			b.Align = align && b.Fast
 		}
 		if head >= 0 && last[head] == int32(i) {
-			p.Blocks[head].Align = p.Blocks[head].Resume == head
+			p.Blocks[head].Align = align && p.Blocks[head].Resume == head
 			head = -1
 		}
 	}

@@ -18,11 +18,13 @@ type Env struct {
 	Cells  func(addr uint64) (mem.Cells, bool)
 	Proof  *verifier.Proof // nil: nothing is proved
 	Layout *prog.CtxLayout // of the context that the proof is about
+
+	Without Pass // passes to leave out
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	b := builder{Program: &Program{P: p}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
+	b := builder{Program: &Program{P: p, Without: env.Without}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
 	if err := b.leaders(); err != nil {
 		return nil, err
 	}

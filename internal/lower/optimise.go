@@ -2,6 +2,9 @@ package lower
 
 // Optimise rewrites the blocks of p, each on its own.
 func Optimise(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
 	p.liveness()
 	p.narrowness()
 	o := optimiser{p: p}

@@ -13,6 +13,9 @@ import "github.com/sandbpf/sandbpf/asm"
 // so that a run that uses up its budget does so in the loop as it was, at the same
 // instruction as without copies.
 func Unroll(p *Program) {
+	if !p.does(PassUnroll) {
+		return
+	}
 	u := unroller{p: p, loops: p.smallLoops()}
 	if len(u.loops) == 0 {
 		return
