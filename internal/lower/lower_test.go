@@ -77,6 +77,13 @@ func TestMovesAtTheEnd(t *testing.T) {
 	require.Contains(t, p.text(), "r1 <-> r2")
 }
 
+// TestOperandOfAJump keeps what only the jump at the end looks at, which the moves in front of it overwrite.
+func TestOperandOfAJump(t *testing.T) {
+	p := build(t, "r3 = r2; r2 += 3; r0 = r2; if r3 < 9 goto out; r0 ^= r2; out: exit", Env{})
+	Optimise(p)
+	require.Equal(t, "r0 = r2 + 3; r1 = r2; r2 = r0; if r1 jlt 9 goto 2", p.Blocks[0].text())
+}
+
 // TestUnroll shows guard, copies and the loop as it was.
 func TestUnroll(t *testing.T) {
 	p := build(t, "r0 = 0; again: r0 += r1; r0 *= 3; if r0 < r2 goto again; exit", Env{})
