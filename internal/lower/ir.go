@@ -66,8 +66,8 @@ const (
 	Packet  // LD_ABS, LD_IND
 	Exit
 	Fault  // an instruction that nothing can execute
-	Guard  // to Target if fewer than Imm instructions of the slice are left
-	Repeat // to Target if at least Imm are left; else the budget is looked at
+	Guard  // to Target, the loop as it was, if fewer than Imm instructions of the slice are left
+	Repeat // to Target, the first copy, if at least Imm are left
 )
 
 // Ins is an instruction.
@@ -105,9 +105,9 @@ type Block struct {
 	Dead     bool  // nothing comes here
 	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
 	Guard    bool  // it decides whether copies are run
+	Copied   bool  // there are copies of it, which are run as a rule
 	Align    bool  // it should begin at a round address
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
-	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs
 	NarrowIn        Regs // have an upper half of zero
