@@ -147,6 +147,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if !env.Blind { // which fold constants into addresses
 		lower.Optimise(low)
 		lower.Unroll(low)
+		lower.OptimiseJoined(low)
 	}
 	lower.Align(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),

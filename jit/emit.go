@@ -314,7 +314,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.call(in)
 	case lower.Enter:
 		e.enter(in)
-	case lower.Leave:
+	case lower.Leave, lower.Hop:
 		e.pending++
 		e.base = e.pending - e.p.Index[in.Imm]
 	case lower.Helper:

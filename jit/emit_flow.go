@@ -81,6 +81,9 @@ func (e *emitter) guard(in *lower.Ins) {
 	if in.Op == lower.Repeat {
 		slow, fast = fast, slow
 	}
+	if in.A != lower.None {
+		e.multiple(in)
+	}
 	e.countWithFlags(e.pending - e.entry[fast])
 	e.base += e.entry[fast] - e.pending
 	if in.Op == lower.Repeat {
@@ -90,6 +93,26 @@ func (e *emitter) guard(in *lower.Ins) {
 	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
 	e.stubs = append(e.stubs, s)
 	e.Jcc(amd64.S, s.label)
+}
+
+// multiple goes to the loop as it was if the distance of its counter from the limit is no multiple of
+// all steps of the copies.
+func (e *emitter) multiple(in *lower.Ins) {
+	rest := int32(in.Scale) - 1
+	switch {
+	case in.B != lower.None:
+		e.Mov(amd64.W32, scratch, reg(in.A))
+		e.RR(amd64.Sub, amd64.W32, scratch, reg(in.B))
+		e.TestImm(amd64.W32, scratch, rest)
+	case in.Disp&rest == 0:
+		e.TestImm(amd64.W32, reg(in.A), rest)
+	default:
+		e.Lea(amd64.W32, scratch, amd64.At(reg(in.A), -in.Disp))
+		e.TestImm(amd64.W32, scratch, rest)
+	}
+	s := stub{label: e.NewLabel(), count: e.pending - e.entry[in.Target], block: in.Target}
+	e.stubs = append(e.stubs, s)
+	e.Jcc(amd64.NE, s.label)
 }
 
 // backTo takes n instructions off the slice and goes to a block if some are left.

@@ -10,7 +10,7 @@ const (
 	maxCopies     = 4
 	// Copies of a branch are learned by the processor each for itself: loops that branch
 	// much get slower.
-	maxUnrolledBlocks = 2
+	maxUnrolledBlocks = 4
 )
 
 // loop is an innermost loop that is entered at its head only: its blocks in an order in which
@@ -19,9 +19,19 @@ type loop struct {
 	blocks []int32
 	copies int32
 	need   int64 // how much a slice must have left for all copies, as the head counts
+	count  counter
+	joined bool // the copies become one block, since count says which of them is the last trip
 }
 
 func (l *loop) head() int32 { return l.blocks[0] }
+
+// size returns how many blocks the copies are.
+func (l *loop) size() int32 {
+	if l.joined {
+		return 1
+	}
+	return l.copies * int32(len(l.blocks))
+}
 
 // loopFinder finds loops. Its slices are by block.
 type loopFinder struct {
@@ -164,6 +174,9 @@ func (f *loopFinder) collect(h int32) {
 		}
 	}
 	l.need = f.need(body, l.copies)
+	if len(body) == 1 && l.copies > 1 {
+		l.count, l.joined = f.p.counterOf(h)
+	}
 	l.blocks = f.order(h, body[:0])
 	f.loops = append(f.loops, l)
 }

@@ -39,7 +39,7 @@ func (u *unroller) place() {
 	for i := range int32(total) {
 		u.moved[i] = n
 		if at < len(u.loops) && i == u.loops[at].head() {
-			n += 2 + u.loops[at].copies*int32(len(u.loops[at].blocks))
+			n += 2 + u.loops[at].size()
 			at++
 		}
 		u.slow[i] = n
@@ -90,12 +90,51 @@ func redirect(b *Block, to func(int32) int32) {
 // repeat adds guard and copies of a loop.
 func (u *unroller) repeat(l *loop) {
 	p := u.p
-	head, size := &p.Blocks[l.head()], int32(len(l.blocks))
+	head := &p.Blocks[l.head()]
 	guard := int32(len(u.blocks))
 	firstCopy := guard + 1
+	back := firstCopy + l.size()
 	edge := Block{Start: head.Start, End: head.Start, Func: head.Func, Next: firstCopy, LoopHead: head.LoopHead, Guard: true}
-	edge.Ins = []Ins{{Op: Guard, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: u.slow[l.head()]}}
+	in := Ins{Op: Guard, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: u.slow[l.head()]}
+	if l.joined {
+		in.A, in.B, in.Disp, in.Scale = l.count.reg, l.count.limit, l.count.limitAt, uint8(l.count.step)*uint8(l.copies)
+	}
+	edge.Ins = []Ins{in}
 	u.blocks = append(u.blocks, edge)
+	if l.joined {
+		u.join(l, back)
+	} else {
+		u.copyBlocks(l, firstCopy)
+	}
+	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
+	edge.Ins = []Ins{{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}}
+	u.blocks = append(u.blocks, edge)
+}
+
+// join adds the copies of a loop of one block as one block.
+func (u *unroller) join(l *loop, back int32) {
+	b := u.p.Blocks[l.head()]
+	body := b.Ins[:len(b.Ins)-1]
+	ins := make([]Ins, 0, int(l.copies)*len(b.Ins))
+	for range l.copies - 1 {
+		ins = append(ins, body...)
+		ins = append(ins, Ins{Op: Hop, Dst: None, A: None, B: None, Index: None, Slot: b.Last().Slot, Imm: int64(b.Start)})
+	}
+	ins = append(ins, b.Ins...)
+	b.Ins, b.Fast, b.LoopHead, b.Joined = ins, true, true, true
+	redirect(&b, func(to int32) int32 {
+		if to == l.head() {
+			return back
+		}
+		return u.moved[to]
+	})
+	straighten(&b, back-1)
+	u.blocks = append(u.blocks, b)
+}
+
+// copyBlocks adds the copies of a loop block by block.
+func (u *unroller) copyBlocks(l *loop, firstCopy int32) {
+	size := int32(len(l.blocks))
 	for i, old := range l.blocks {
 		u.copied[old] = firstCopy + int32(i)
 	}
@@ -110,7 +149,7 @@ func (u *unroller) repeat(l *loop) {
 			return u.moved[to]
 		}
 		for _, old := range l.blocks {
-			b := p.Blocks[old]
+			b := u.p.Blocks[old]
 			b.Ins = append([]Ins(nil), b.Ins...)
 			b.Fast, b.LoopHead = true, c == 0 && old == l.head()
 			redirect(&b, to)
@@ -121,9 +160,6 @@ func (u *unroller) repeat(l *loop) {
 	for _, old := range l.blocks {
 		u.copied[old] = 0
 	}
-	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
-	edge.Ins = []Ins{{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}}
-	u.blocks = append(u.blocks, edge)
 }
 
 // straighten makes a conditional jump at the end of block number i fall through to what
