@@ -151,6 +151,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	}
 	lower.Optimise(low)
 	lower.Unroll(low)
+	lower.OptimiseJoined(low)
 	lower.Align(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
