@@ -4,6 +4,7 @@ package lower
 func Optimise(p *Program) {
 	p.liveness()
 	p.narrowness()
+	constants := p.constants()
 	o := optimiser{p: p}
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
@@ -15,6 +16,7 @@ func Optimise(p *Program) {
 			read, written := p.Uses(b, last)
 			live = live&^written | read
 		}
+		o.enter(&constants, i)
 		o.values(b)
 		o.need(live)
 		out, ok := o.allocate(o.result[:0], live)
