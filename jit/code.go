@@ -26,6 +26,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/lower"
 	"github.com/sandbpf/sandbpf/internal/mem"
@@ -74,6 +76,7 @@ func (e *Env) lower(p *prog.Program) lower.Env {
 		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, e.Maps, e.Externs) },
 		HasHelper: func(fn asm.BuiltinFunc) bool { return e.helper(fn) != nil },
 		Proof:     e.Proof, Layout: e.Layout, Without: e.Without,
+		Popcount: cpu.X86.HasPOPCNT,
 	}
 	if e.Blind {
 		l.Without |= lower.PassBlocks | lower.PassUnroll // which fold constants into addresses

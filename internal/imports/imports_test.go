@@ -70,7 +70,7 @@ var public = []string{".", "asm", "maps", "hooks", "loader", "bpftest", "verifie
 // entry is for tests only.
 var outside = map[string][]string{
 	"github.com/cilium/ebpf":       {"loader", "internal/kernel", "internal/btftype", "internal/difftest"},
-	"golang.org/x/sys":             {"internal/mem", "internal/kernel"},
+	"golang.org/x/sys":             {"internal/mem", "internal/kernel", "jit"},
 	"github.com/gopacket/gopacket": {"cmd/sandbpf", "examples"},
 	"golang.org/x/net":             {"cmd/sandbpf", "examples"},
 	"golang.org/x/arch":            {"internal/listing"},

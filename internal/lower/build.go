@@ -15,16 +15,18 @@ type Env struct {
 	HasHelper func(fn asm.BuiltinFunc) bool
 	// Cells returns the array that the map at an address is, if it is one. Nil: helpers are
 	// not known, and all are called.
-	Cells  func(addr uint64) (mem.Cells, bool)
-	Proof  *verifier.Proof // nil: nothing is proved
-	Layout *prog.CtxLayout // of the context that the proof is about
+	Cells func(addr uint64) (mem.Cells, bool)
+	Proof *verifier.Proof // nil: nothing is proved
+	// Popcount says that the machine has an instruction that counts bits.
+	Popcount bool
+	Layout   *prog.CtxLayout // of the context that the proof is about
 
 	Without Pass // passes to leave out
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	b := builder{Program: &Program{P: p, Without: env.Without}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
+	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
 	if err := b.leaders(); err != nil {
 		return nil, err
 	}

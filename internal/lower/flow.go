@@ -118,7 +118,7 @@ func narrowResult(in *Ins, narrow func(Reg) bool) bool {
 		return in.Op >= Mov && in.Op <= Lea || in.Op == Atomic
 	}
 	switch in.Op {
-	case CPUID, Random:
+	case CPUID, Random, Popcount:
 		return true
 	case Mov:
 		if in.B == None {

@@ -45,6 +45,7 @@ const (
 	Zext        // Dst = low Size bytes of A, 1 or 2
 	Sext        // Dst = low Size bytes of A with the sign extended
 	Swap        // Dst = low Size bytes of A in reverse order
+	Popcount    // Dst = how many bits of A are set
 	Lea         // Dst = A + Index*Scale + Disp; A may be None
 	Exchange    // Dst and B change places
 	Load        // Dst = Size bytes at Mem, Signed or not
@@ -145,6 +146,7 @@ type Program struct {
 	Shared  bool              // functions have blocks in common
 	// HasCallbacks says that helpers may call functions of the program.
 	HasCallbacks bool
+	Popcount     bool // the machine has an instruction for it
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND

@@ -7,12 +7,14 @@ func Optimise(p *Program) {
 	}
 	p.liveness()
 	p.narrowness()
+	constants := p.constants()
 	o := optimiser{p: p}
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
+		o.enter(&constants, i)
 		o.optimise(b)
 	}
 }

@@ -21,6 +21,7 @@ const (
 	PassStrength                    // multiplication and division by powers of two
 	PassSums                        // additions of constants joined
 	PassMulAdd                      // x*(2^k+-1) + y by shifts and additions
+	PassPopcount                    // the usual count of bits as one instruction
 	PassAddresses                   // base + index*scale + disp in one operand
 	PassUnroll                      // small loops repeated
 	PassAlign                       // loops at round addresses
@@ -28,7 +29,7 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "addresses",
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "addresses",
 	"unroll", "align"}
 
 // Passes returns each pass with its name, in their order.
@@ -51,5 +52,6 @@ func (o *optimiser) rewrite(n *node) bool {
 	does := o.p.does
 	return o.order(n) || does(PassExtensions) && o.strip(n) || o.identity(n) ||
 		does(PassExtensions) && o.extension(n) || does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) ||
-		does(PassStrength) && o.strength(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n)
+		does(PassStrength) && o.strength(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
+		does(PassPopcount) && o.popcount(n)
 }

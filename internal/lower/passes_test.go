@@ -19,6 +19,7 @@ var shows = map[Pass]string{
 	PassStrength:   "r0 = r1; r0 *= 8; exit",
 	PassSums:       "r0 = r1; r0 += 4; r0 += 8; exit",
 	PassMulAdd:     "r0 = r1; r0 *= 33; r0 += r2; exit",
+	PassPopcount:   "r1 = *(u64 *)(r1 + 0); " + countBits("w", 0x55555555, 0x33333333, 0x0f0f0f0f, 0x01010101, 24),
 	PassAddresses:  "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:     "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 	PassAlign:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
@@ -27,7 +28,7 @@ var shows = map[Pass]string{
 // TestPasses leaves out each pass, and sees that it is gone.
 func TestPasses(t *testing.T) {
 	lowered := func(text string, without Pass) (lines []string) {
-		p := build(t, text, Env{Without: without, Cells: func(uint64) (c mem.Cells, ok bool) { return c, false }})
+		p := build(t, text, Env{Without: without, Popcount: true, Cells: func(uint64) (c mem.Cells, ok bool) { return c, false }})
 		Optimise(p)
 		Unroll(p)
 		Align(p)

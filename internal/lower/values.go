@@ -33,14 +33,17 @@ type def struct {
 
 // optimiser works on one block at a time; its slices are reused for the next.
 type optimiser struct {
-	p      *Program
-	b      *Block
-	cur    [asm.NumRegisters]value // what each register holds
-	nodes  []node
-	defs   []def
-	consts []int64
-	loaded []loaded // constants that are in registers
-	result []Ins
+	p   *Program
+	b   *Block
+	cur [asm.NumRegisters]value // what each register holds
+	// The registers that hold constants at the beginning, and which.
+	constIn Regs
+	constAt *[framePointer]int64
+	nodes   []node
+	defs    []def
+	consts  []int64
+	loaded  []loaded // constants that are in registers
+	result  []Ins
 }
 
 // loaded is a constant that a node has brought into a register.
@@ -72,10 +75,13 @@ func (o *optimiser) constant(k int64) value {
 
 // constOf returns the constant that v is.
 func (o *optimiser) constOf(v value) (int64, bool) {
-	if v > constBase {
-		return 0, false
+	if v <= constBase {
+		return o.consts[constBase-v], true
 	}
-	return o.consts[constBase-v], true
+	if v < firstDef && o.constIn.Has(Reg(v)) {
+		return o.constAt[v], true
+	}
+	return 0, false
 }
 
 // narrow reports whether the upper half of v is known to be zero.
@@ -100,6 +106,9 @@ func (o *optimiser) values(b *Block) {
 	o.nodes, o.defs, o.consts, o.loaded = o.nodes[:0], o.defs[:0], o.consts[:0], o.loaded[:0]
 	for r := range o.cur {
 		o.cur[r] = value(r)
+		if o.constIn.Has(Reg(r)) {
+			o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
+		}
 	}
 	for i := range b.Ins {
 		n := node{Ins: b.Ins[i], a: noValue, b: noValue, index: noValue, out: noValue}
@@ -157,8 +166,11 @@ func (o *optimiser) emit(n node) {
 		switch {
 		case !n.Wide:
 			k = int64(int32(k))
+			n.b = o.constant(k)
 		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
+		default:
+			n.b = o.constant(k)
 		}
 		n.Imm = k
 	}
@@ -170,7 +182,7 @@ func (o *optimiser) emit(n node) {
 func (o *optimiser) load(v value, slot int32) value {
 	k, _ := o.constOf(v)
 	for _, l := range o.loaded {
-		if l.k == k {
+		if l.k == k && !o.stale(l.v) {
 			return l.v
 		}
 	}
