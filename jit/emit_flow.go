@@ -52,7 +52,7 @@ func (e *emitter) jump(in *lower.Ins) {
 		return
 	}
 	target := e.labels[in.Target]
-	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.p.Blocks[e.block].Fast {
+	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.leaves(in.Target) {
 		target = e.NewLabel()
 		e.stubs = append(e.stubs, stub{label: target, count: n, block: in.Target})
 	} else {
@@ -62,6 +62,11 @@ func (e *emitter) jump(in *lower.Ins) {
 	e.Jcc(e.compare(in), target)
 }
 
+// leaves reports whether a jump from the current block to another leaves the copies of a loop.
+func (e *emitter) leaves(target int32) bool {
+	return e.p.Blocks[e.block].Fast && !e.p.Blocks[target].Fast
+}
+
 // closes reports whether a jump from the current block to another is likely to be taken: it
 // ends a loop. Others that go backwards go on with the loop early, or leave it.
 func (e *emitter) closes(target int32) bool {
@@ -69,20 +74,45 @@ func (e *emitter) closes(target int32) bool {
 	return to.Back == e.block && to.Last() != nil && to.Last().Op != lower.Exit
 }
 
-// guard decides whether the copies of a loop are run. Behind a Repeat, the loop follows as
-// it was.
+// guard decides whether the copies of a loop are run. There, R12 is what the slice has left beyond
+// what they take.
 func (e *emitter) guard(in *lower.Ins) {
-	e.settle(in.Target)
-	e.RI(amd64.Cmp, amd64.W64, counter, int32(in.Imm))
-	if in.Op == lower.Guard {
-		e.Jcc(amd64.L, e.labels[in.Target])
+	slow, fast := in.Target, e.p.Blocks[e.block].Next
+	if in.Op == lower.Repeat {
+		slow, fast = fast, slow
+	}
+	if in.A != lower.None {
+		e.multiple(in)
+	}
+	e.countWithFlags(e.pending - e.entry[fast])
+	e.base += e.entry[fast] - e.pending
+	if in.Op == lower.Repeat {
+		e.Jcc(amd64.NS, e.labels[fast])
 		return
 	}
-	e.Jcc(amd64.GE, e.labels[in.Target])
-	e.Test(amd64.W64, counter, counter)
-	ok := e.JccShort(amd64.NS)
-	e.leave(e.pollExit(e.p.Blocks[e.block].Next))
-	e.Land(ok)
+	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
+	e.stubs = append(e.stubs, s)
+	e.Jcc(amd64.S, s.label)
+}
+
+// multiple goes to the loop as it was if the distance of its counter from the limit is no multiple of
+// all steps of the copies.
+func (e *emitter) multiple(in *lower.Ins) {
+	rest := int32(in.Scale) - 1
+	switch {
+	case in.B != lower.None:
+		e.Mov(amd64.W32, scratch, reg(in.A))
+		e.RR(amd64.Sub, amd64.W32, scratch, reg(in.B))
+		e.TestImm(amd64.W32, scratch, rest)
+	case in.Disp&rest == 0:
+		e.TestImm(amd64.W32, reg(in.A), rest)
+	default:
+		e.Lea(amd64.W32, scratch, amd64.At(reg(in.A), -in.Disp))
+		e.TestImm(amd64.W32, scratch, rest)
+	}
+	s := stub{label: e.NewLabel(), count: e.pending - e.entry[in.Target], block: in.Target}
+	e.stubs = append(e.stubs, s)
+	e.Jcc(amd64.NE, s.label)
 }
 
 // backTo takes n instructions off the slice and goes to a block if some are left.

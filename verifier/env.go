@@ -37,6 +37,8 @@ type Env struct {
 	// Observe, if set, sees the state before each instruction that is explored. It is for
 	// tests of the verifier.
 	Observe func(*Observation)
+	// Undescribed leaves out the text of what Observe sees, which takes longer than the rest.
+	Undescribed bool
 
 	// EveryPath has all paths walked to their end: no state is compared with another. It is
 	// for tests of the verifier, which can rely on what Observe sees of every register then.

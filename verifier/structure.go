@@ -28,7 +28,6 @@ type insn struct {
 
 	target int32  // of a jump or call, the slot it goes to
 	scc    int32  // the loop it is in, 0 if none
-	back   uint16 // see backOf
 	live   uint16 // registers that are read before they are written, from here on
 	slots  uint64 // stack slots of the frame, likewise
 }
@@ -96,21 +95,21 @@ func (v *verifier) structure() error {
 func (v *verifier) decode() {
 	n := len(v.p.Insns)
 	if cap(v.insns) < n {
-		v.insns = make([]insn, n)
+		v.insns, v.backs = make([]insn, n), make([]uint16, n)
 	}
-	v.insns = v.insns[:n]
+	v.insns, v.backs = v.insns[:n], v.backs[:n]
 	for slot := 0; slot < n; slot++ {
 		in := &v.insns[slot]
 		*in = insn{Instruction: v.p.Insns[slot]}
 		in.info, _ = in.Info()
 		in.kind = in.info.Kind
-		in.back = backOf(in)
+		v.backs[slot] = backOf(in)
 		if off, ok := jumpOffset(in); ok {
 			in.target = int32(max(min(slot+1+int(off), 1<<30), -1))
 		}
 		if in.Slots() == 2 && slot+1 < n {
 			slot++
-			v.insns[slot] = insn{Instruction: v.p.Insns[slot], info: &noInfo, mark: markSecond}
+			v.insns[slot], v.backs[slot] = insn{Instruction: v.p.Insns[slot], info: &noInfo, mark: markSecond}, 0
 		}
 	}
 }

@@ -75,6 +75,7 @@ type verifier struct {
 	writesPkt  bool
 
 	insns   []insn
+	backs   []uint16 // see backOf; the way back looks at little else
 	funcs   []subprog
 	maps    []*mapInfo // those of the program, then what is derived from them
 	numMaps int        // those of the program
@@ -110,7 +111,7 @@ type verifier struct {
 	want       wanted
 	recorded   bool // the current instruction is in the history
 	idMap      idMap
-	apart      int8 // the register in which two states were not alike, -1: none
+	apart      int8 // what two states were not alike in, see explored; -1: none
 	processed  int
 	jumps      int
 	prevProc   int // processed when the last state was stored

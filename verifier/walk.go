@@ -97,7 +97,7 @@ func (v *verifier) walk(start int) error {
 		if v.processed++; v.processed > v.limit() {
 			return v.fail(CodeTooComplex, errnoE2BIG, "the program is too large: %d instructions were explored", v.processed)
 		}
-		if v.processed&0xffff == 0 && v.env.Progress != nil {
+		if v.processed&0xfff == 0 && v.env.Progress != nil {
 			v.env.Progress(v.processed)
 		}
 		in := &v.insns[next]

@@ -145,7 +145,7 @@ func (b *builder) translate() error {
 		if b.leader[slot] {
 			b.close(current, slot, int32(current+1))
 			current++
-			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
+			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
 		}
 		b.slot = slot
 		if err := b.instruction(&insns[slot], b.infos[slot]); err != nil {

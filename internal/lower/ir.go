@@ -55,6 +55,7 @@ const (
 	Store       // Size bytes at Mem = Src
 	Enter       // a call whose function follows; it begins at slot Imm
 	Leave       // the exit of that function; the program goes on at slot Imm
+	Hop         // a jump to what follows, which is at slot Imm
 	Atomic
 	LoadAcquire
 	StoreRelease
@@ -66,8 +67,8 @@ const (
 	Packet  // LD_ABS, LD_IND
 	Exit
 	Fault  // an instruction that nothing can execute
-	Guard  // to Target if fewer than Imm instructions of the slice are left
-	Repeat // to Target if at least Imm are left; else the budget is looked at
+	Guard  // to Target, the loop as it was, if fewer than Imm instructions of the slice are left, or A - (B or Disp) is no multiple of Scale
+	Repeat // to Target, the first copy, if at least Imm are left
 )
 
 // Ins is an instruction.
@@ -105,9 +106,10 @@ type Block struct {
 	Dead     bool  // nothing comes here
 	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
 	Guard    bool  // it decides whether copies are run
+	Copied   bool  // there are copies of it, which are run as a rule
+	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
-	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs
 	NarrowIn        Regs // have an upper half of zero

@@ -20,6 +20,7 @@ const (
 	PassRotations                   // two shifts as a rotation
 	PassStrength                    // multiplication and division by powers of two
 	PassSums                        // additions of constants joined
+	PassMulAdd                      // x*(2^k+-1) + y by shifts and additions
 	PassAddresses                   // base + index*scale + disp in one operand
 	PassUnroll                      // small loops repeated
 	PassAlign                       // loops at round addresses
@@ -27,7 +28,7 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "addresses",
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "addresses",
 	"unroll", "align"}
 
 // Passes returns each pass with its name, in their order.
@@ -44,28 +45,11 @@ func Passes() iter.Seq2[Pass, string] {
 // does reports whether a pass is not left out.
 func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 
-// rules make a node simpler, with the same result, and report whether they could. They are tried
-// in this order; those without a pass bring operations into the form that the others look for.
-var rules = [...]struct {
-	pass    Pass
-	rewrite func(*optimiser, *node) bool
-}{
-	{0, (*optimiser).order},
-	{PassExtensions, (*optimiser).strip},
-	{0, (*optimiser).identity},
-	{PassExtensions, (*optimiser).extension},
-	{PassRotations, (*optimiser).rotation},
-	{PassExtensions, (*optimiser).widen},
-	{PassStrength, (*optimiser).strength},
-	{PassSums, (*optimiser).sum},
-}
-
-// rewrite makes n simpler, with the same result, and reports whether it could.
+// rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
+// bring operations into the form that the others look for.
 func (o *optimiser) rewrite(n *node) bool {
-	for i := range rules {
-		if r := &rules[i]; o.p.does(r.pass) && r.rewrite(o, n) {
-			return true
-		}
-	}
-	return false
+	does := o.p.does
+	return o.order(n) || does(PassExtensions) && o.strip(n) || o.identity(n) ||
+		does(PassExtensions) && o.extension(n) || does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) ||
+		does(PassStrength) && o.strength(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n)
 }

@@ -18,6 +18,7 @@ var shows = map[Pass]string{
 	PassRotations:  "r3 = r1; r3 <<= 13; r0 = r1; r0 >>= 51; r0 |= r3; exit",
 	PassStrength:   "r0 = r1; r0 *= 8; exit",
 	PassSums:       "r0 = r1; r0 += 4; r0 += 8; exit",
+	PassMulAdd:     "r0 = r1; r0 *= 33; r0 += r2; exit",
 	PassAddresses:  "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:     "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 	PassAlign:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",

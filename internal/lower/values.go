@@ -122,8 +122,10 @@ func (o *optimiser) values(b *Block) {
 			o.compare(&n)
 			o.emit(n)
 		case n.Op == Nop:
-		case n.Op == Enter || n.Op == Leave:
+		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
 			o.emit(n)
+		case n.Op == Exchange:
+			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
 		default:
 			o.cur[n.Dst] = o.compute(n)
 		}
