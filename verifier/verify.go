@@ -133,7 +133,7 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	v.gpl = p.GPL()
 	v.sleepable = p.Sleep || env.Flags&Sleepable != 0
 	v.leaks = env.Privilege == Root
-	v.strict = env.Flags&StrictAlignment != 0
+	v.strict = env.Flags&(StrictAlignment|AnyAlignment) == StrictAlignment
 	v.variant, v.known = helper.VariantOf(p.Type, p.Attach, p.Target)
 	v.ctx = nil
 	if v.known {

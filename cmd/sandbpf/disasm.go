@@ -45,6 +45,7 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 	fs.BoolVar(&d.hex, "hex", false, "input is hex digits")
 	fs.BoolVar(&d.json, "json", false, "write JSON")
 	fs.BoolVar(&d.native, "native", false, "show the machine code beside the instructions")
+	blind := blindFlag(fs)
 	noSource := fs.Bool("no-source", false, "leave the source lines out")
 	big := bigEndianFlag(fs)
 	return func(e *env, args []string) error {
@@ -56,17 +57,20 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 			return usageErrorf("which object? \"-\" is standard input")
 		case len(args) > 2:
 			return usageErrorf("unexpected argument %q", args[2])
+		case *blind && !d.native:
+			return usageErrorf("--blind is about machine code: give --native")
 		}
-		d.dialect, d.source, d.order = dialect, !*noSource, byteOrder(*big)
+		d.dialect, d.source, d.order, d.blind = dialect, !*noSource, byteOrder(*big), *blind
 		return d.run(e, append(args, "")[:2])
 	}
 }
 
 type disassembler struct {
 	*objectFlags
-	dialect                   asm.Dialect
-	hex, json, source, native bool
-	order                     binary.ByteOrder // of raw bytes
+	dialect           asm.Dialect
+	hex, json, source bool
+	native, blind     bool
+	order             binary.ByteOrder // of raw bytes
 }
 
 func (d *disassembler) run(e *env, args []string) error {
@@ -120,7 +124,7 @@ func (d *disassembler) object(e *env, spec *sandbpf.CollectionSpec, program stri
 		l := listing.Of(spec.Programs[name], d.dialect, binary.NativeEndian)
 		if d.native {
 			var err error
-			if l.Native, err = nativeOf(spec, name); err != nil {
+			if l.Native, err = nativeOf(spec, name, d.blind); err != nil {
 				return err
 			}
 		}

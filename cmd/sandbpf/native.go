@@ -7,9 +7,14 @@ import (
 	"github.com/sandbpf/sandbpf/internal/listing"
 )
 
-// nativeOf loads a program and returns its machine code.
-func nativeOf(spec *sandbpf.CollectionSpec, name string) (lines []listing.Native, err error) {
-	vm, err := sandbpf.New(sandbpf.WithCPUs(1))
+// nativeOf loads a program and returns its machine code, without the program's constants if it
+// is to be blind.
+func nativeOf(spec *sandbpf.CollectionSpec, name string, blind bool) (lines []listing.Native, err error) {
+	options := []sandbpf.Option{sandbpf.WithCPUs(1)}
+	if blind {
+		options = append(options, sandbpf.WithBlinding())
+	}
+	vm, err := sandbpf.New(options...)
 	if err != nil {
 		return nil, err
 	}
