@@ -11,7 +11,6 @@ type frame struct {
 
 	// callbackDepth is how often callbacks of the call at hand have been entered.
 	callbackDepth uint32
-	refs          int          // references of the state when it was entered
 	callback      callbackKind // the frame is a callback's
 	returns       Range        // of a callback
 }

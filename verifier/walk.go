@@ -44,7 +44,7 @@ type insnAux struct {
 func (v *verifier) walkAll() error {
 	for i := range v.funcs {
 		if v.funcs[i].exception {
-			v.funcs[i].reached = true
+			v.funcs[i].reached, v.funcs[i].calledBack = true, true
 		}
 	}
 	if err := v.walkFunc(0); err != nil {
