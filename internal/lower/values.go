@@ -91,7 +91,9 @@ func (o *optimiser) narrow(v value) bool {
 
 // stale reports whether v is what a register held at the beginning and does not hold any
 // more: keeping it for longer costs a move.
-func (o *optimiser) stale(v value) bool { return v >= 0 && v < firstDef && o.cur[v] != v }
+func (o *optimiser) stale(v value) bool {
+	return v >= 0 && v < firstDef && o.cur[v] != v && !o.advanced(v)
+}
 
 // values rewrites the block on values, each instruction simplified as far as the rules
 // know. Copies and constants vanish into the operands of those who read them.
@@ -208,5 +210,5 @@ func (o *optimiser) compute(n node) value {
 
 // rewrite makes n simpler, with the same result, and reports whether it could.
 func (o *optimiser) rewrite(n *node) bool {
-	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n)
+	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n) || o.reassociate(n)
 }
