@@ -147,6 +147,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if !env.Blind { // which fold constants into addresses
 		lower.Optimise(low)
 		lower.Unroll(low)
+		lower.Duplicate(low)
 		lower.OptimiseJoined(low)
 	}
 	lower.Align(low)

@@ -128,10 +128,28 @@ func (e *emitter) jumpTo(slot, target int32) {
 		e.backTo(e.pending-e.entry[target], target)
 		return
 	}
+	if !e.follows(target) && e.repeats(target) {
+		return
+	}
 	e.settle(target)
 	if !e.follows(target) {
 		e.Jmp(e.labels[target])
 	}
+}
+
+// repeats goes on with the copies of a loop at once, if a block decides that and nothing else.
+func (e *emitter) repeats(block int32) bool {
+	in := e.p.Blocks[block].Last()
+	if in == nil || in.Op != lower.Repeat {
+		return false
+	}
+	slow, fast := e.p.Blocks[block].Next, in.Target
+	e.countWithFlags(e.pending - e.entry[fast])
+	e.Jcc(amd64.NS, e.labels[fast])
+	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
+	e.stubs = append(e.stubs, s)
+	e.Jmp(s.label)
+	return true
 }
 
 // compare sets the flags and returns the condition on which to jump.
