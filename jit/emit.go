@@ -221,6 +221,9 @@ func (e *emitter) makeBlock(i int32) {
 	} else {
 		e.pending = 0
 	}
+	if !e.follows(b.Next) && e.repeats(b.Next) {
+		return
+	}
 	e.settle(b.Next)
 	if !e.follows(b.Next) {
 		e.Jmp(e.labels[b.Next])

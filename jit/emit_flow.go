@@ -128,10 +128,28 @@ func (e *emitter) jumpTo(slot, target int32) {
 		e.backTo(e.pending-e.entry[target], target)
 		return
 	}
+	if !e.follows(target) && e.repeats(target) {
+		return
+	}
 	e.settle(target)
 	if !e.follows(target) {
 		e.Jmp(e.labels[target])
 	}
+}
+
+// repeats goes on with the copies of a loop at once, if a block decides that and nothing else.
+func (e *emitter) repeats(block int32) bool {
+	in := e.p.Blocks[block].Last()
+	if in == nil || in.Op != lower.Repeat {
+		return false
+	}
+	slow, fast := e.p.Blocks[block].Next, in.Target
+	e.countWithFlags(e.pending - e.entry[fast])
+	e.Jcc(amd64.NS, e.labels[fast])
+	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
+	e.stubs = append(e.stubs, s)
+	e.Jmp(s.label)
+	return true
 }
 
 // compare sets the flags and returns the condition on which to jump.
@@ -203,9 +221,9 @@ func (e *emitter) call(in *lower.Ins) {
 	ret := e.NewLabel()
 	e.Load(8, false, scratch2, onStackFrame)
 	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
-	ok := e.JccShort(amd64.NE)
-	e.leave(e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel))
-	e.Land(ok)
+	deep := e.NewLabel()
+	e.Jcc(amd64.E, deep)
+	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 	e.LeaLabel(scratch, ret)
 	e.Store(8, amd64.At(scratch2, frameRet), scratch)
 	e.saved(f, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
@@ -222,9 +240,11 @@ func (e *emitter) call(in *lower.Ins) {
 		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), prog.StackSize)
 		e.Load(8, false, scratch2, onStackFrame)
 	}
-	e.RI(amd64.Add, amd64.W64, scratch2, frameSize)
-	e.Store(8, onStackFrame, scratch2)
-	e.RI(amd64.Sub, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	if !e.frameless(f) {
+		e.RI(amd64.Add, amd64.W64, scratch2, frameSize)
+		e.Store(8, onStackFrame, scratch2)
+		e.RI(amd64.Sub, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	}
 	e.pending++
 	e.backTo(e.pending-e.entry[in.Target], in.Target)
 	e.Place(ret)
@@ -263,6 +283,10 @@ func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
 // exposed reports whether the frame of a function is a region while it runs.
 func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed }
 
+// frameless reports whether a function runs in the frame of its caller, which has the
+// address that it returns to as for any other.
+func (e *emitter) frameless(fn *lower.Func) bool { return fn != nil && fn.Frameless && !e.p.Shared }
+
 // function returns the function that the current block belongs to, nil if there are
 // several.
 func (e *emitter) function() *lower.Func {
@@ -289,10 +313,12 @@ func (e *emitter) exit() {
 		e.StoreX(amd64.At(scratch, windowWrites), 0)
 		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), 0)
 	}
-	e.RI(amd64.Sub, amd64.W64, scratch2, frameSize)
-	e.Store(8, onStackFrame, scratch2)
+	if !e.frameless(fn) {
+		e.RI(amd64.Sub, amd64.W64, scratch2, frameSize)
+		e.Store(8, onStackFrame, scratch2)
+		e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	}
 	e.saved(fn, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
-	e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	e.JmpMem(amd64.At(scratch2, frameRet))
 }
 

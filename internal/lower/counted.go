@@ -2,7 +2,8 @@ package lower
 
 import "github.com/sandbpf/sandbpf/asm"
 
-// counter is what counts the trips of a loop of one block: the loop goes on until the register has
+// counter is what counts the trips of a loop of one block, and perhaps one with nothing but the
+// jump back: the loop goes on until the register has
 // come to the limit, by steps of a power of two. If the distance is a multiple of all the steps
 // of the copies, no copy but the last one can be the last trip.
 type counter struct {
@@ -15,16 +16,25 @@ type counter struct {
 // maxStep is the largest step, so that the steps of all copies fit into Ins.Scale.
 const maxStep = 255 / maxCopies
 
-// counterOf returns what counts the trips of the loop that block h is.
-func (p *Program) counterOf(h int32) (c counter, ok bool) {
-	b := &p.Blocks[h]
+// back returns what the block of a loop goes on with that is counted: itself, or a jump to it.
+func (l *loop) back() int32 { return l.blocks[len(l.blocks)-1] }
+
+// onlyGoes reports whether a block is a jump and nothing else.
+func (p *Program) onlyGoes(block int32) bool {
+	ins := p.Blocks[block].Ins
+	return len(ins) == 1 && ins[0].Op == Goto
+}
+
+// counterOf returns what counts the trips of a loop.
+func (p *Program) counterOf(l *loop) (c counter, ok bool) {
+	b := &p.Blocks[l.head()]
 	in := b.Last()
 	if in == nil || in.Op != Jump || in.Not {
 		return c, false
 	}
 	switch {
-	case in.Cond == asm.JNE && in.Target == h && b.Next != h:
-	case in.Cond == asm.JEq && in.Target != h && b.Next == h:
+	case in.Cond == asm.JNE && in.Target == l.back() && b.Next != l.back():
+	case in.Cond == asm.JEq && in.Target != l.back() && b.Next == l.back():
 	default:
 		return c, false
 	}

@@ -131,7 +131,10 @@ type Func struct {
 	Callback bool
 	Saved    Regs // of r6 to r9, those that it writes
 	Calls    bool // calls others, or a helper that may
-	Depth    int  // frames that a call of it takes, itself included; prog.MaxFrames if there is no bound
+	// Frameless says that nobody can tell whether it has a frame of its own: it uses no
+	// stack, and calls nothing that looks for its caller's frame.
+	Frameless bool
+	Depth     int // frames that a call of it takes, itself included; prog.MaxFrames if there is no bound
 }
 
 // Program is a program in blocks, in the order of their slots.

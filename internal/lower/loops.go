@@ -28,7 +28,7 @@ func (l *loop) head() int32 { return l.blocks[0] }
 // size returns how many blocks the copies are.
 func (l *loop) size() int32 {
 	if l.joined {
-		return 1
+		return int32(len(l.blocks))
 	}
 	return l.copies * int32(len(l.blocks))
 }
@@ -174,10 +174,10 @@ func (f *loopFinder) collect(h int32) {
 		}
 	}
 	l.need = f.need(body, l.copies)
-	if len(body) == 1 && l.copies > 1 {
-		l.count, l.joined = f.p.counterOf(h)
-	}
 	l.blocks = f.order(h, body[:0])
+	if l.copies > 1 && (len(body) == 1 || len(body) == 2 && f.p.onlyGoes(l.blocks[1])) {
+		l.count, l.joined = f.p.counterOf(&l)
+	}
 	f.loops = append(f.loops, l)
 }
 

@@ -175,6 +175,7 @@ func TestFunctions(t *testing.T) {
 	require.Equal(t, []int{3, 2, 1}, []int{p.Funcs[0].Depth, p.Funcs[1].Depth, p.Funcs[2].Depth})
 	require.Equal(t, []bool{false, true, false}, []bool{p.Funcs[0].Exposed, p.Funcs[1].Exposed, p.Funcs[2].Exposed})
 	require.Equal(t, Regs(1<<7), p.Funcs[1].Saved)
+	require.Equal(t, []bool{false, false, true}, []bool{p.Funcs[0].Frameless, p.Funcs[1].Frameless, p.Funcs[2].Frameless})
 	require.False(t, p.Shared)
 	require.True(t, build(t, "call f; f: r0 = 1; exit", Env{}).Shared, "the entry falls into the function")
 	require.Equal(t, prog.MaxFrames, build(t, "call f; exit; f: call f; exit", Env{}).Funcs[1].Depth)

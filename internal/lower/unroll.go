@@ -118,21 +118,37 @@ func (u *unroller) repeat(l *loop) {
 func (u *unroller) join(l *loop, back int32) {
 	b := u.p.Blocks[l.head()]
 	body := b.Ins[:len(b.Ins)-1]
-	ins := make([]Ins, 0, int(l.copies)*len(b.Ins))
+	ins := make([]Ins, 0, int(l.copies)*(len(b.Ins)+1))
 	for range l.copies - 1 {
 		ins = append(ins, body...)
-		ins = append(ins, Ins{Op: Hop, Dst: None, A: None, B: None, Index: None, Slot: b.Last().Slot, Imm: int64(b.Start)})
+		for i, old := range l.blocks { // with a jump at the end of each
+			next := l.blocks[(i+1)%len(l.blocks)]
+			ins = append(ins, Ins{Op: Hop, Dst: None, A: None, B: None, Index: None, Slot: u.p.Blocks[old].Last().Slot,
+				Imm: int64(u.p.Blocks[next].Start)})
+		}
 	}
-	ins = append(ins, b.Ins...)
-	b.Ins, b.Fast, b.LoopHead, b.Joined = ins, true, true, true
-	redirect(&b, func(to int32) int32 {
-		if to == l.head() {
+	b.Ins = append(ins, b.Ins...)
+	b.Fast, b.LoopHead, b.Joined = true, true, true
+	last := int32(len(u.blocks) + len(l.blocks) - 1)
+	to := func(to int32) int32 {
+		switch to {
+		case l.head():
 			return back
+		case l.back():
+			return last
 		}
 		return u.moved[to]
-	})
-	straighten(&b, back-1)
+	}
+	redirect(&b, to)
+	straighten(&b, int32(len(u.blocks)))
 	u.blocks = append(u.blocks, b)
+	if len(l.blocks) == 2 {
+		b = u.p.Blocks[l.back()]
+		b.Ins = append([]Ins(nil), b.Ins...)
+		b.Fast, b.LoopHead = true, false
+		redirect(&b, to)
+		u.blocks = append(u.blocks, b)
+	}
 }
 
 // copyBlocks adds the copies of a loop block by block.

@@ -97,7 +97,9 @@ func (o *optimiser) narrow(v value) bool {
 
 // stale reports whether v is what a register held at the beginning and does not hold any
 // more: keeping it for longer costs a move.
-func (o *optimiser) stale(v value) bool { return v >= 0 && v < firstDef && o.cur[v] != v }
+func (o *optimiser) stale(v value) bool {
+	return v >= 0 && v < firstDef && o.cur[v] != v && !o.advanced(v)
+}
 
 // values rewrites the block on values, each instruction simplified as far as the rules
 // know. Copies and constants vanish into the operands of those who read them.
