@@ -80,8 +80,13 @@ func (o *optimiser) identity(n *node) bool {
 	return false
 }
 
-// strength replaces multiplications and divisions by powers of two.
+// strength replaces multiplications and divisions by powers of two, and divides on 32 bits
+// where that is the same.
 func (o *optimiser) strength(n *node) bool {
+	if (n.Op == Div || n.Op == Mod) && n.Wide && o.narrow(n.a) && o.narrow(n.b) {
+		n.Wide = false
+		return true
+	}
 	k, ok := o.constOf(n.b)
 	if !ok {
 		return false
