@@ -24,6 +24,9 @@ var idioms = map[string]string{
 	"lowest bit of 32":       "w3 = w1\nw3 = -w3\nw3 &= w1\nw0 = w1\nw0 -= w3",
 	"bits that cannot be set": "r3 = r1\nr3 &= 0xff\nr4 = r2\nr4 &= 0x7f\nr3 *= r4\nr3 <<= 48\nr3 >>= 48\nr4 += r3\nr4 = (s32)r4\n" +
 		"w5 = w1\nw5 *= w2\nw5 >>= 31\nw5 &= 1\nr0 = r4\nr0 <<= 3\nr0 |= r5\nr5 = r0\nr5 /= 3\nr5 &= 0x1fffffff\nr0 ^= r5",
+	"bytes": "*(u64 *)(r10 - 16) = r1\nr3 = *(u8 *)(r10 - 14)\nr4 = *(u8 *)(r10 - 13)\nw4 <<= 8\nr4 |= r3\nr0 = r4\n" +
+		"r3 = *(u8 *)(r10 - 16)\nr4 = *(u8 *)(r10 - 15)\nr5 = *(u8 *)(r10 - 14)\nr3 <<= 8\nr3 |= r4\nr3 <<= 8\nr3 |= r5\nr4 = *(u8 *)(r10 - 13)\nr3 <<= 8\nr3 |= r4\n" +
+		"r0 += r3\n*(u32 *)(r10 - 12) = r2\nr3 = *(u16 *)(r10 - 12)\nr4 = *(u8 *)(r10 - 10)\nw4 <<= 16\nr3 |= r4\nr4 = *(u8 *)(r10 - 9)\nw4 <<= 24\nr3 |= r4\nr0 ^= r3",
 	"shifts":      "r3 = 1\nr3 <<= r1\nr4 = r2\nr4 >>= r1\nr4 s>>= r3\nr1 <<= r4\nw2 <<= w1\nr0 = r1\nr0 ^= r2\nr0 += r3\nr0 -= r4",
 	"hash of 31":  "w0 = w2\nw0 *= 31\nw0 += w1",
 	"hash of 33":  "r0 = r2\nr0 *= 33\nr1 += r0\nr0 = r1",

@@ -215,5 +215,5 @@ func (o *optimiser) compute(n node) value {
 
 // rewrite makes n simpler, with the same result, and reports whether it could.
 func (o *optimiser) rewrite(n *node) bool {
-	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n) || o.mulAdd(n) || o.popcount(n) || o.lowest(n)
+	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n) || o.mulAdd(n) || o.popcount(n) || o.lowest(n) || o.merge(n)
 }
