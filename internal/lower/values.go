@@ -215,5 +215,28 @@ func (o *optimiser) compute(n node) value {
 
 // rewrite makes n simpler, with the same result, and reports whether it could.
 func (o *optimiser) rewrite(n *node) bool {
-	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n) || o.mulAdd(n) || o.popcount(n) || o.lowest(n) || o.merge(n)
+	if o.order(n) || o.strip(n) {
+		return true
+	}
+	switch n.Op {
+	case Mov:
+		return o.widen(n)
+	case Add:
+		return o.rotation(n) || o.sum(n) || o.mulAdd(n) || o.merge(n)
+	case Sub:
+		return o.identity(n) || o.lowest(n)
+	case Mul, Div, Mod:
+		return o.strength(n)
+	case And:
+		return o.identity(n) || o.widen(n)
+	case Or:
+		return o.rotation(n) || o.widen(n) || o.merge(n)
+	case Xor:
+		return o.rotation(n) || o.widen(n) || o.lowest(n) || o.merge(n)
+	case RSh:
+		return o.extension(n) || o.widen(n) || o.popcount(n)
+	case ArSh:
+		return o.extension(n)
+	}
+	return false
 }
