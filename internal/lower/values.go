@@ -26,7 +26,7 @@ type def struct {
 	node   int32
 	last   int32 // the last node that reads it
 	uses   int32
-	narrow bool // the upper half is zero
+	bits   uint64 // that may be set
 	needed bool
 	reg    Reg // where it is kept
 }
@@ -84,15 +84,12 @@ func (o *optimiser) constOf(v value) (int64, bool) {
 	return 0, false
 }
 
-// narrow reports whether the upper half of v is known to be zero.
-func (o *optimiser) narrow(v value) bool {
-	if k, ok := o.constOf(v); ok {
-		return uint64(k)>>32 == 0
+// literal is constOf that also knows constants which a node has brought into a register.
+func (o *optimiser) literal(v value) (int64, bool) {
+	if n := o.node(v); n != nil && n.Op == Mov {
+		v = n.b
 	}
-	if d := o.def(v); d != nil {
-		return d.narrow
-	}
-	return o.b.NarrowIn.Has(Reg(v))
+	return o.constOf(v)
 }
 
 // stale reports whether v is what a register held at the beginning and does not hold any
@@ -201,7 +198,7 @@ func (o *optimiser) define(n *node) value {
 	v := firstDef + value(len(o.defs))
 	at := int32(len(o.nodes) - 1)
 	o.nodes[at].out = v
-	o.defs = append(o.defs, def{node: at, last: at, narrow: o.narrowNode(n), reg: None})
+	o.defs = append(o.defs, def{node: at, last: at, bits: o.bitsOf(n), reg: None})
 	return v
 }
 
