@@ -105,15 +105,17 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers and proved accesses
-	index   []int32          // by slot: how many instructions come before
 	places  []place          // in order
 
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
 
-// callback is a function that helpers can call: its offset in the code, and how many frames
-// it takes at most.
-type callback struct{ offset, depth int32 }
+// callback is a function that helpers can call.
+type callback struct {
+	offset int32 // in the code
+	depth  int32 // frames that it takes at most
+	index  int32 // instructions that come before it in the program
+}
 
 // place says where the machine code of an instruction begins.
 type place struct{ slot, offset int32 }
@@ -144,12 +146,13 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer low.Free()
 	if !env.Blind { // which fold constants into addresses
 		lower.Optimise(low)
 		lower.Unroll(low)
 	}
 	lower.Align(low)
-	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
+	code := &Code{p: p, env: env, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))

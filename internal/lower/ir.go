@@ -146,6 +146,8 @@ type Program struct {
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
+
+	memory *memory
 }
 
 // Regs is a set of registers.
