@@ -83,6 +83,24 @@ func (in *Info) matches(ins *Instruction, fields Fields) bool {
 // opcodes holds the rows of each opcode; a nil slice is an unknown opcode.
 var opcodes = buildTable()
 
+// numbered holds the rows by number: see [Info.Row].
+var numbered = func() []*Info {
+	list := []*Info{nil}
+	for op := range opcodes {
+		for i := range opcodes[op] {
+			list = append(list, &opcodes[op][i])
+		}
+	}
+	return list
+}()
+
+// Row returns the number of a row of the opcode table, from 1, for tables that keep
+// what instructions are in two bytes. [InfoAt] undoes it.
+func (in *Info) Row() uint16 { return uint16(in.index + 1) }
+
+// InfoAt returns the row of the opcode table with that number, nil for 0.
+func InfoAt(row uint16) *Info { return numbered[row] }
+
 // Table returns every row of the opcode table, in opcode order.
 func Table() []Info {
 	var rows []Info

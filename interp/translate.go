@@ -47,7 +47,7 @@ func (d *decoder) closed(i int) bool {
 // missing reports whether there is nothing to call at slot.
 func (d *decoder) missing(slot int) bool {
 	fn := asm.BuiltinFunc(d.p.Insns[slot].Imm)
-	return d.split.Infos[slot].Kind == asm.KindCallKfunc || fn != asm.FnTailCall && d.env.helper(fn) == nil
+	return d.split.Info(slot).Kind == asm.KindCallKfunc || fn != asm.FnTailCall && d.env.helper(fn) == nil
 }
 
 func (d *decoder) add(in instr) {
@@ -66,7 +66,7 @@ func (d *decoder) set(op opcode, dst asm.Register, b, c value) error {
 
 // instruction adds what an instruction of the program becomes.
 func (d *decoder) instruction(ins asm.Instruction, slot int) error {
-	info := d.split.Infos[slot]
+	info := d.split.Info(slot)
 	dst, src := value(ins.Dst), value(ins.Src)
 	switch info.Kind {
 	case asm.KindALU:

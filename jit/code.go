@@ -20,6 +20,7 @@
 package jit
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -105,7 +106,7 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers and proved accesses
-	places  []place          // in order
+	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
@@ -180,8 +181,12 @@ func (code *Code) Size() int { return len(code.native) }
 // instruction that it is made from. What is seldom executed lies at the end and has slot -1.
 func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
 	return code.native, func(yield func(offset, slot int) bool) {
-		for _, p := range code.places {
-			if !yield(int(p.offset), int(p.slot)) {
+		var offset, slot int
+		for rest := code.places; len(rest) > 0; {
+			slots, n := binary.Varint(rest)
+			bytes, m := binary.Uvarint(rest[n:])
+			rest, slot, offset = rest[n+m:], slot+int(slots), offset+int(bytes)
+			if !yield(offset, slot) {
 				return
 			}
 		}

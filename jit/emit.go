@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync"
 
@@ -60,7 +61,8 @@ type emitter struct {
 	exits   []exit
 	resumes []resume // by exit
 	stubs   []stub
-	places  []place
+	places  []byte // see Code.places
+	at      place  // the last of them
 }
 
 // emitters keep their memory for the next program.
@@ -104,6 +106,7 @@ func (e *emitter) begin(p *lower.Program, code *Code) {
 	clear(e.known)
 	clear(e.polls)
 	e.exits, e.resumes, e.stubs, e.places = e.exits[:0], e.resumes[:0], e.stubs[:0], e.places[:0]
+	e.at = place{}
 }
 
 // program makes all blocks.
@@ -145,7 +148,7 @@ func (e *emitter) fixChecked() {
 
 // makeStubs makes what is seldom executed.
 func (e *emitter) makeStubs() {
-	e.places = append(e.places, place{-1, int32(len(e.Code))})
+	e.begins(-1)
 	for _, s := range e.stubs {
 		e.Place(s.label)
 		switch {
@@ -197,6 +200,18 @@ func (e *emitter) addExit(x exit, again, behind amd64.Label) int32 {
 	return int32(len(e.exits) - 1)
 }
 
+// begins notes that the code of the instruction at slot begins here.
+func (e *emitter) begins(slot int32) {
+	now := place{slot, int32(len(e.Code))}
+	if s, o := uint32(now.slot-e.at.slot), uint32(now.offset-e.at.offset); s < 1<<6 && o < 1<<7 {
+		e.places = append(e.places, byte(s<<1), byte(o)) // what follows, in short
+	} else {
+		e.places = binary.AppendVarint(e.places, int64(int32(s)))
+		e.places = binary.AppendUvarint(e.places, uint64(o))
+	}
+	e.at = now
+}
+
 // leave leaves native code.
 func (e *emitter) leave(exit int32) {
 	if exit == 0 {
@@ -231,7 +246,7 @@ func (e *emitter) makeBlock(i int32) {
 		in := &b.Ins[j]
 		last = in.Slot
 		e.pending = e.base + e.p.Index[last]
-		e.places = append(e.places, place{last, int32(len(e.Code))})
+		e.begins(last)
 		e.instruction(in)
 	}
 	if in := b.Last(); in != nil && in.Ends() {

@@ -65,24 +65,28 @@ type builder struct {
 
 // memory is what programs are built in, one after the other.
 type memory struct {
-	split   prog.Split
-	blockAt []int32
-	blocks  []Block
-	ins     []Ins
+	split     prog.Split
+	blockAt   []int32
+	blocks    []Block
+	ins       []Ins
+	more      []Ins // that passes add: see Program.clone
+	optimiser optimiser
 }
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
 
 // Free lets the memory of p be used for another program. Nothing of p may be used any more.
 func (p *Program) Free() {
-	memories.Put(p.memory)
+	m := p.memory
+	m.more, m.optimiser.p, m.optimiser.b = m.more[:0], nil, nil
+	memories.Put(m)
 	*p = Program{}
 }
 
 // missing reports whether there is nothing to call at slot.
 func (b *builder) missing(slot int) bool {
 	fn := asm.BuiltinFunc(b.P.Insns[slot].Imm)
-	return b.split.Infos[slot].Kind == asm.KindCallKfunc || fn != asm.FnTailCall && !b.env.HasHelper(fn)
+	return b.split.Info(slot).Kind == asm.KindCallKfunc || fn != asm.FnTailCall && !b.env.HasHelper(fn)
 }
 
 // translate makes the blocks.
@@ -109,7 +113,7 @@ func (b *builder) translate() error {
 			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
 		}
 		b.slot = slot
-		info := b.split.Infos[slot]
+		info := b.split.Info(slot)
 		if err := b.instruction(&insns[slot], info); err != nil {
 			return err
 		}

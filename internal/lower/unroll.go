@@ -192,7 +192,7 @@ func (u *unroller) repeat(l loop) {
 		begin := firstCopy + c*size
 		for i := l.head; i < l.end; i++ {
 			b := p.Blocks[i]
-			b.Ins = append([]Ins(nil), b.Ins...)
+			b.Ins = p.clone(b.Ins)
 			b.Fast, b.LoopHead = true, c == 0 && i == l.head
 			invert(&b, l.head)
 			u.blocks = append(u.blocks, u.redirect(b, func(to int32) int32 {

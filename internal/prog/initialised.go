@@ -23,7 +23,7 @@ func (s *Split) CheckReads(p *Program, ends func(slot int) bool) error {
 	f := initialised{s: s, p: p, ends: ends, at: make([]registers, len(p.Insns))}
 	f.flow(0, atEntry)
 	for slot := range p.Insns {
-		if info := s.Infos[slot]; info != nil && info.Kind == asm.KindLoadImm64 {
+		if info := s.Info(slot); info != nil && info.Kind == asm.KindLoadImm64 {
 			if target, ok := s.Target(p, slot); ok {
 				f.flow(target, allRegisters)
 			}
@@ -38,7 +38,7 @@ func (s *Split) CheckReads(p *Program, ends func(slot int) bool) error {
 		if have == 0 {
 			continue
 		}
-		if read, _ := effect(&p.Insns[slot], s.Infos[slot]); read&^have != 0 {
+		if read, _ := effect(&p.Insns[slot], s.Info(slot)); read&^have != 0 {
 			return p.Errorf(slot, "register r%d is read, but nothing has written it", bits.TrailingZeros16(uint16(read&^have)))
 		}
 	}
@@ -65,7 +65,7 @@ func (f *initialised) flow(slot int, have registers) {
 // walk follows the program from slot until it comes to where nothing is new.
 func (f *initialised) walk(slot int) {
 	for {
-		ins, info := &f.p.Insns[slot], f.s.Infos[slot]
+		ins, info := &f.p.Insns[slot], f.s.Info(slot)
 		_, written := effect(ins, info)
 		have := f.at[slot] | written
 		target, jumps := f.s.Target(f.p, slot)

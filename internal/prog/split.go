@@ -5,10 +5,15 @@ import "github.com/sandbpf/sandbpf/asm"
 // Split is a program cut for engines: a block begins where something jumps to or calls, and
 // behind each instruction that jumps, calls, returns, or that an engine may leave to others.
 type Split struct {
-	Infos  []*asm.Info // by slot: the row of the opcode table, nil in the second slot of a 64-bit immediate load
-	Leader []bool      // by slot, and behind the last: a block begins here
-	Index  []int32     // by slot, and behind the last: how many instructions come before
+	Leader []bool  // by slot, and behind the last: a block begins here
+	Index  []int32 // by slot, and behind the last: how many instructions come before
+
+	rows []uint16 // by slot: see Info
 }
+
+// Info returns the row of the opcode table of the instruction at slot, nil in the second slot of a
+// 64-bit immediate load.
+func (s *Split) Info(slot int) *asm.Info { return asm.InfoAt(s.rows[slot]) }
 
 // Split cuts p into s, whose memory it uses again. The program need not have passed Check:
 // instructions and jumps are checked here, functions are not known. The error is an [*Error].
@@ -17,7 +22,7 @@ func (p *Program) Split(s *Split) error {
 	if n == 0 {
 		return p.Errorf(0, "program has no instructions")
 	}
-	s.Infos, s.Leader, s.Index = cleared(s.Infos, n), cleared(s.Leader, n+1), cleared(s.Index, n+1)
+	s.rows, s.Leader, s.Index = cleared(s.rows, n), cleared(s.Leader, n+1), cleared(s.Index, n+1)
 	s.Leader[0] = true
 	count, last := int32(0), 0
 	for slot := 0; slot < n; slot++ {
@@ -26,7 +31,7 @@ func (p *Program) Split(s *Split) error {
 		if err != nil {
 			return p.Errorf(slot, "%v", err)
 		}
-		last, s.Infos[slot], s.Index[slot] = slot, info, count
+		last, s.rows[slot], s.Index[slot] = slot, info.Row(), count
 		if info.Kind == asm.KindLoadImm64 {
 			if slot+1 == n {
 				return p.Errorf(slot, "64-bit immediate load without its second slot")
@@ -41,11 +46,11 @@ func (p *Program) Split(s *Split) error {
 	}
 	s.Index[n] = count
 	for slot, leads := range s.Leader[:n] {
-		if leads && s.Infos[slot] == nil {
+		if leads && s.rows[slot] == 0 {
 			return p.Errorf(slot, "jump into the middle of a 64-bit immediate load")
 		}
 	}
-	switch s.Infos[last].Kind {
+	switch s.Info(last).Kind {
 	case asm.KindExit, asm.KindGoto:
 		return nil
 	}
@@ -78,7 +83,7 @@ func (s *Split) mark(p *Program, slot int, info *asm.Info) error {
 // and whether it does one of these.
 func (s *Split) Target(p *Program, slot int) (int, bool) {
 	ins := &p.Insns[slot]
-	switch s.Infos[slot].Kind {
+	switch s.Info(slot).Kind {
 	case asm.KindJump, asm.KindMayGoto:
 		return slot + 1 + int(ins.Off), true
 	case asm.KindGoto, asm.KindCallLocal, asm.KindLoadImm64:

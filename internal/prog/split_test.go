@@ -21,8 +21,8 @@ func TestSplit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, false, false, true, false, true, true}, s.Leader)
 	require.Equal(t, []int32{0, 0, 1, 2, 3, 4, 5}, s.Index)
-	require.Nil(t, s.Infos[1])
-	require.Equal(t, asm.KindAtomic, s.Infos[4].Kind)
+	require.Nil(t, s.Info(1))
+	require.Equal(t, asm.KindAtomic, s.Info(4).Kind)
 
 	// The memory is used again.
 	p := &Program{Insns: []asm.Instruction{asm.Return()}}
