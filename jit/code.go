@@ -27,6 +27,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/sys/cpu"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/lower"
 	"github.com/sandbpf/sandbpf/internal/mem"
@@ -58,6 +60,8 @@ type Env struct {
 	// when the program runs. Nil: everything is.
 	Proof  *verifier.Proof
 	Layout *prog.CtxLayout // of the context that the proof is about
+
+	Without lower.Pass // passes to leave out, for tests and measurements
 }
 
 func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
@@ -72,7 +76,11 @@ func (e *Env) lower(p *prog.Program) lower.Env {
 	l := lower.Env{
 		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, e.Maps, e.Externs) },
 		HasHelper: func(fn asm.BuiltinFunc) bool { return e.helper(fn) != nil },
-		Proof:     e.Proof, Layout: e.Layout,
+		Proof:     e.Proof, Layout: e.Layout, Without: e.Without,
+		Popcount: cpu.X86.HasPOPCNT,
+	}
+	if e.Blind {
+		l.Without |= lower.PassBlocks | lower.PassUnroll // which fold constants into addresses
 	}
 	if e.Inline {
 		l.Cells = e.cells
@@ -148,10 +156,10 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		return nil, err
 	}
 	defer low.Free()
-	if !env.Blind { // which fold constants into addresses
-		lower.Optimise(low)
-		lower.Unroll(low)
-	}
+	lower.Optimise(low)
+	lower.Unroll(low)
+	lower.Duplicate(low)
+	lower.OptimiseJoined(low)
 	lower.Align(low)
 	code := &Code{p: p, env: env, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
@@ -166,6 +174,13 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	}
 	code.base = code.pages.Addr()
 	return code, nil
+}
+
+// Without compiles the program again, without some passes.
+func (code *Code) Without(passes lower.Pass) (*Code, error) {
+	env := code.env
+	env.Without = passes
+	return Compile(code.p, env)
 }
 
 // Close frees the machine code. Nothing may run it any more.

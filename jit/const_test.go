@@ -14,6 +14,7 @@ import (
 
 // quotient computes n / d as divideConst does.
 func (r reciprocal) quotient(n uint64) uint64 {
+	n >>= r.pre
 	h, _ := bits.Mul64(n, r.factor)
 	if r.wide {
 		h += (n - h) >> 1
@@ -24,16 +25,19 @@ func (r reciprocal) quotient(n uint64) uint64 {
 // TestReciprocal divides, by constants of all lengths, numbers around multiples of them.
 func TestReciprocal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var wide, plain int
+	var wide, even, plain int
 	for range 20000 {
-		d := rng.Uint64()>>rng.IntN(62) | 1
-		if d < 3 {
+		d := rng.Uint64() >> rng.IntN(62)
+		if d < 3 || d&(d-1) == 0 {
 			continue
 		}
 		r := reciprocalOf(d, false)
-		if r.wide {
+		switch {
+		case r.wide:
 			wide++
-		} else {
+		case r.pre != 0:
+			even++
+		default:
 			plain++
 		}
 		for range 20 {
@@ -48,6 +52,7 @@ func TestReciprocal(t *testing.T) {
 		}
 	}
 	require.NotZero(t, wide)
+	require.NotZero(t, even)
 	require.NotZero(t, plain)
 }
 

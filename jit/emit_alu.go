@@ -41,6 +41,8 @@ func (e *emitter) arithmetic(in *lower.Ins) {
 		e.Extend(int(in.Size), true, w, dst, reg(in.A))
 	case lower.Swap:
 		e.swap(in)
+	case lower.Popcount:
+		e.Popcnt(w, dst, reg(in.A))
 	case lower.Lea:
 		e.lea(in)
 	case lower.Exchange:

@@ -18,15 +18,19 @@ type Env struct {
 	HasHelper func(fn asm.BuiltinFunc) bool
 	// Cells returns the array that the map at an address is, if it is one. Nil: helpers are
 	// not known, and all are called.
-	Cells  func(addr uint64) (mem.Cells, bool)
-	Proof  *verifier.Proof // nil: nothing is proved
-	Layout *prog.CtxLayout // of the context that the proof is about
+	Cells func(addr uint64) (mem.Cells, bool)
+	Proof *verifier.Proof // nil: nothing is proved
+	// Popcount says that the machine has an instruction that counts bits.
+	Popcount bool
+	Layout   *prog.CtxLayout // of the context that the proof is about
+
+	Without Pass // passes to leave out
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
 	m := memories.Get().(*memory)
-	b := builder{Program: &Program{P: p, memory: m}, env: env, split: &m.split, pool: m.ins[:0]}
+	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without, memory: m}, env: env, split: &m.split, pool: m.ins[:0]}
 	if err := b.build(); err != nil {
 		b.Free()
 		return nil, err
@@ -110,7 +114,7 @@ func (b *builder) translate() error {
 		if b.split.Leader[slot] {
 			b.close(current, slot, int32(current+1))
 			current++
-			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
+			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
 		}
 		b.slot = slot
 		info := b.split.Info(slot)

@@ -2,27 +2,57 @@ package lower
 
 // Optimise rewrites the blocks of p, each on its own.
 func Optimise(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
 	p.liveness()
 	p.narrowness()
-	o := &p.memory.optimiser
-	o.p = p
+	constants := p.constants()
+	o := p.optimiser()
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
-		live := b.LiveOut
-		if last := b.Last(); terminates(last) {
-			read, written := p.Uses(b, last)
-			live = live&^written | read
+		o.enter(&constants, i)
+		o.optimise(b)
+	}
+}
+
+// OptimiseJoined rewrites the blocks that have been put together of others.
+func OptimiseJoined(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
+	o := p.optimiser()
+	for i := range p.Blocks {
+		if p.Blocks[i].Joined {
+			o.optimise(&p.Blocks[i])
 		}
-		o.values(b)
-		o.need(live)
-		out, ok := o.allocate(o.result[:0], live)
-		o.result = out[:0]
-		if ok {
-			b.Ins = p.replace(b.Ins, out)
-		}
+	}
+}
+
+// optimiser returns one for p that knows of no constants.
+func (p *Program) optimiser() *optimiser {
+	o := &p.memory.optimiser
+	o.p, o.constIn = p, 0
+	return o
+}
+
+// optimise rewrites a block.
+func (o *optimiser) optimise(b *Block) {
+	p := o.p
+	live := b.LiveOut
+	if last := b.Last(); terminates(last) {
+		read, written := p.Uses(b, last)
+		live = live&^written | read
+	}
+	o.values(b)
+	o.need(live)
+	out, ok := o.allocate(o.result[:0], live)
+	o.result = out[:0]
+	if ok {
+		b.Ins = p.replace(b.Ins, out)
 	}
 }
 

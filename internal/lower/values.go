@@ -34,15 +34,18 @@ type def struct {
 
 // optimiser works on one block at a time; its slices are reused for the next.
 type optimiser struct {
-	p      *Program
-	b      *Block
-	cur    [asm.NumRegisters]value // what each register holds
-	nodes  []node
-	defs   []def
-	consts []int64
-	loaded []loaded // constants that are in registers
-	result []Ins
-	moving []Ins // see allocation.moves
+	p   *Program
+	b   *Block
+	cur [asm.NumRegisters]value // what each register holds
+	// The registers that hold constants at the beginning, and which.
+	constIn Regs
+	constAt *[framePointer]int64
+	nodes   []node
+	defs    []def
+	consts  []int64
+	loaded  []loaded // constants that are in registers
+	result  []Ins
+	moving  []Ins // see allocation.moves
 }
 
 // loaded is a constant that a node has brought into a register.
@@ -74,10 +77,13 @@ func (o *optimiser) constant(k int64) value {
 
 // constOf returns the constant that v is.
 func (o *optimiser) constOf(v value) (int64, bool) {
-	if v > constBase {
-		return 0, false
+	if v <= constBase {
+		return o.consts[constBase-v], true
 	}
-	return o.consts[constBase-v], true
+	if v < firstDef && o.constIn.Has(Reg(v)) {
+		return o.constAt[v], true
+	}
+	return 0, false
 }
 
 // narrow reports whether the upper half of v is known to be zero.
@@ -93,7 +99,9 @@ func (o *optimiser) narrow(v value) bool {
 
 // stale reports whether v is what a register held at the beginning and does not hold any
 // more: keeping it for longer costs a move.
-func (o *optimiser) stale(v value) bool { return v >= 0 && v < firstDef && o.cur[v] != v }
+func (o *optimiser) stale(v value) bool {
+	return v >= 0 && v < firstDef && o.cur[v] != v && !o.advanced(v)
+}
 
 // values rewrites the block on values, each instruction simplified as far as the rules
 // know. Copies and constants vanish into the operands of those who read them.
@@ -102,6 +110,9 @@ func (o *optimiser) values(b *Block) {
 	o.nodes, o.defs, o.consts, o.loaded = o.nodes[:0], o.defs[:0], o.consts[:0], o.loaded[:0]
 	for r := range o.cur {
 		o.cur[r] = value(r)
+		if o.constIn.Has(Reg(r)) {
+			o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
+		}
 	}
 	for i := range b.Ins {
 		n := node{Ins: b.Ins[i], a: noValue, b: noValue, index: noValue, out: noValue}
@@ -124,8 +135,10 @@ func (o *optimiser) values(b *Block) {
 			o.compare(&n)
 			o.emit(&n)
 		case n.Op == Nop:
-		case n.Op == Enter || n.Op == Leave:
+		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
 			o.emit(&n)
+		case n.Op == Exchange:
+			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
 		default:
 			o.cur[n.Dst] = o.compute(&n)
 		}
@@ -157,8 +170,11 @@ func (o *optimiser) emit(n *node) {
 		switch {
 		case !n.Wide:
 			k = int64(int32(k))
+			n.b = o.constant(k)
 		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
+		default:
+			n.b = o.constant(k)
 		}
 		n.Imm = k
 	}
@@ -170,7 +186,7 @@ func (o *optimiser) emit(n *node) {
 func (o *optimiser) load(v value, slot int32) value {
 	k, _ := o.constOf(v)
 	for _, l := range o.loaded {
-		if l.k == k {
+		if l.k == k && !o.stale(l.v) {
 			return l.v
 		}
 	}
@@ -204,9 +220,4 @@ func (o *optimiser) compute(n *node) value {
 	}
 	o.emit(n)
 	return o.define(n)
-}
-
-// rewrite makes n simpler, with the same result, and reports whether it could.
-func (o *optimiser) rewrite(n *node) bool {
-	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n)
 }
