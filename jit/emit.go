@@ -87,7 +87,10 @@ func emit(p *lower.Program, code *Code) {
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		e.labels[i] = e.NewLabel()
-		if b.LoopHead || b.Called {
+		switch {
+		case b.Fast && b.LoopHead: // R12 is negative if it is not enough for the copies
+			e.entry[i], e.known[i] = e.indexOf(int32(i))-int32(p.Blocks[i-1].Last().Imm), true
+		case b.LoopHead || b.Called:
 			e.fix(int32(i))
 		}
 	}
@@ -218,6 +221,9 @@ func (e *emitter) makeBlock(i int32) {
 	} else {
 		e.pending = 0
 	}
+	if !e.follows(b.Next) && e.repeats(b.Next) {
+		return
+	}
 	e.settle(b.Next)
 	if !e.follows(b.Next) {
 		e.Jmp(e.labels[b.Next])
@@ -262,7 +268,7 @@ func (e *emitter) countWithFlags(n int32) {
 func (e *emitter) pollExit(block int32) int32 {
 	if e.polls[block] == 0 {
 		b := &e.p.Blocks[block]
-		e.polls[block] = e.addExit(exit{kind: exitPoll, slot: b.Start, done: e.entry[block]}, e.labels[b.Resume], noLabel)
+		e.polls[block] = e.addExit(exit{kind: exitPoll, slot: b.Start, done: e.entry[block]}, e.labels[block], noLabel)
 	}
 	return e.polls[block]
 }
@@ -311,7 +317,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.call(in)
 	case lower.Enter:
 		e.enter(in)
-	case lower.Leave:
+	case lower.Leave, lower.Hop:
 		e.pending++
 		e.base = e.pending - e.p.Index[in.Imm]
 	case lower.Helper:

@@ -52,7 +52,7 @@ func (e *emitter) jump(in *lower.Ins) {
 		return
 	}
 	target := e.labels[in.Target]
-	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.p.Blocks[e.block].Fast {
+	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.leaves(in.Target) {
 		target = e.NewLabel()
 		e.stubs = append(e.stubs, stub{label: target, count: n, block: in.Target})
 	} else {
@@ -62,6 +62,11 @@ func (e *emitter) jump(in *lower.Ins) {
 	e.Jcc(e.compare(in), target)
 }
 
+// leaves reports whether a jump from the current block to another leaves the copies of a loop.
+func (e *emitter) leaves(target int32) bool {
+	return e.p.Blocks[e.block].Fast && !e.p.Blocks[target].Fast
+}
+
 // closes reports whether a jump from the current block to another is likely to be taken: it
 // ends a loop. Others that go backwards go on with the loop early, or leave it.
 func (e *emitter) closes(target int32) bool {
@@ -69,20 +74,45 @@ func (e *emitter) closes(target int32) bool {
 	return to.Back == e.block && to.Last() != nil && to.Last().Op != lower.Exit
 }
 
-// guard decides whether the copies of a loop are run. Behind a Repeat, the loop follows as
-// it was.
+// guard decides whether the copies of a loop are run. There, R12 is what the slice has left beyond
+// what they take.
 func (e *emitter) guard(in *lower.Ins) {
-	e.settle(in.Target)
-	e.RI(amd64.Cmp, amd64.W64, counter, int32(in.Imm))
-	if in.Op == lower.Guard {
-		e.Jcc(amd64.L, e.labels[in.Target])
+	slow, fast := in.Target, e.p.Blocks[e.block].Next
+	if in.Op == lower.Repeat {
+		slow, fast = fast, slow
+	}
+	if in.A != lower.None {
+		e.multiple(in)
+	}
+	e.countWithFlags(e.pending - e.entry[fast])
+	e.base += e.entry[fast] - e.pending
+	if in.Op == lower.Repeat {
+		e.Jcc(amd64.NS, e.labels[fast])
 		return
 	}
-	e.Jcc(amd64.GE, e.labels[in.Target])
-	e.Test(amd64.W64, counter, counter)
-	ok := e.JccShort(amd64.NS)
-	e.leave(e.pollExit(e.p.Blocks[e.block].Next))
-	e.Land(ok)
+	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
+	e.stubs = append(e.stubs, s)
+	e.Jcc(amd64.S, s.label)
+}
+
+// multiple goes to the loop as it was if the distance of its counter from the limit is no multiple of
+// all steps of the copies.
+func (e *emitter) multiple(in *lower.Ins) {
+	rest := int32(in.Scale) - 1
+	switch {
+	case in.B != lower.None:
+		e.Mov(amd64.W32, scratch, reg(in.A))
+		e.RR(amd64.Sub, amd64.W32, scratch, reg(in.B))
+		e.TestImm(amd64.W32, scratch, rest)
+	case in.Disp&rest == 0:
+		e.TestImm(amd64.W32, reg(in.A), rest)
+	default:
+		e.Lea(amd64.W32, scratch, amd64.At(reg(in.A), -in.Disp))
+		e.TestImm(amd64.W32, scratch, rest)
+	}
+	s := stub{label: e.NewLabel(), count: e.pending - e.entry[in.Target], block: in.Target}
+	e.stubs = append(e.stubs, s)
+	e.Jcc(amd64.NE, s.label)
 }
 
 // backTo takes n instructions off the slice and goes to a block if some are left.
@@ -98,10 +128,28 @@ func (e *emitter) jumpTo(slot, target int32) {
 		e.backTo(e.pending-e.entry[target], target)
 		return
 	}
+	if !e.follows(target) && e.repeats(target) {
+		return
+	}
 	e.settle(target)
 	if !e.follows(target) {
 		e.Jmp(e.labels[target])
 	}
+}
+
+// repeats goes on with the copies of a loop at once, if a block decides that and nothing else.
+func (e *emitter) repeats(block int32) bool {
+	in := e.p.Blocks[block].Last()
+	if in == nil || in.Op != lower.Repeat {
+		return false
+	}
+	slow, fast := e.p.Blocks[block].Next, in.Target
+	e.countWithFlags(e.pending - e.entry[fast])
+	e.Jcc(amd64.NS, e.labels[fast])
+	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
+	e.stubs = append(e.stubs, s)
+	e.Jmp(s.label)
+	return true
 }
 
 // compare sets the flags and returns the condition on which to jump.
@@ -173,9 +221,9 @@ func (e *emitter) call(in *lower.Ins) {
 	ret := e.NewLabel()
 	e.Load(8, false, scratch2, onStackFrame)
 	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
-	ok := e.JccShort(amd64.NE)
-	e.leave(e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel))
-	e.Land(ok)
+	deep := e.NewLabel()
+	e.Jcc(amd64.E, deep)
+	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 	e.LeaLabel(scratch, ret)
 	e.Store(8, amd64.At(scratch2, frameRet), scratch)
 	e.saved(f, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
@@ -192,9 +240,11 @@ func (e *emitter) call(in *lower.Ins) {
 		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), prog.StackSize)
 		e.Load(8, false, scratch2, onStackFrame)
 	}
-	e.RI(amd64.Add, amd64.W64, scratch2, frameSize)
-	e.Store(8, onStackFrame, scratch2)
-	e.RI(amd64.Sub, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	if !e.frameless(f) {
+		e.RI(amd64.Add, amd64.W64, scratch2, frameSize)
+		e.Store(8, onStackFrame, scratch2)
+		e.RI(amd64.Sub, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	}
 	e.pending++
 	e.backTo(e.pending-e.entry[in.Target], in.Target)
 	e.Place(ret)
@@ -233,6 +283,10 @@ func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
 // exposed reports whether the frame of a function is a region while it runs.
 func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed }
 
+// frameless reports whether a function runs in the frame of its caller, which has the
+// address that it returns to as for any other.
+func (e *emitter) frameless(fn *lower.Func) bool { return fn != nil && fn.Frameless && !e.p.Shared }
+
 // function returns the function that the current block belongs to, nil if there are
 // several.
 func (e *emitter) function() *lower.Func {
@@ -259,10 +313,12 @@ func (e *emitter) exit() {
 		e.StoreX(amd64.At(scratch, windowWrites), 0)
 		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), 0)
 	}
-	e.RI(amd64.Sub, amd64.W64, scratch2, frameSize)
-	e.Store(8, onStackFrame, scratch2)
+	if !e.frameless(fn) {
+		e.RI(amd64.Sub, amd64.W64, scratch2, frameSize)
+		e.Store(8, onStackFrame, scratch2)
+		e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
+	}
 	e.saved(fn, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
-	e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	e.JmpMem(amd64.At(scratch2, frameRet))
 }
 

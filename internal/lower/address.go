@@ -4,7 +4,11 @@ import "github.com/sandbpf/sandbpf/asm"
 
 // memory folds the computation of an address into the access: base + index*scale + disp.
 func (o *optimiser) memory(n *node) {
+	if !o.p.does(PassAddresses) {
+		return
+	}
 	o.displace(n)
+	o.displaceIndex(n)
 	inner := o.node(n.a)
 	if n.index != noValue || inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) || o.stale(inner.b) {
 		return
@@ -29,6 +33,18 @@ func (o *optimiser) displace(n *node) {
 			return
 		}
 		n.a, n.Disp = base, int32(disp)
+	}
+}
+
+// displaceIndex does the same for an index that the instruction has already.
+func (o *optimiser) displaceIndex(n *node) {
+	inner := o.node(n.index)
+	if inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) {
+		return
+	}
+	k, ok := o.constOf(inner.b)
+	if disp := int64(n.Disp) + k*int64(n.Scale); ok && k == int64(int32(k)) && disp == int64(int32(disp)) {
+		n.index, n.Disp = inner.a, int32(disp)
 	}
 }
 

@@ -1,22 +1,37 @@
 package lower
 
 // Align finds loops: the last jump back to each head, and which heads are worth to be aligned,
-// those of innermost loops. Where jumps
+// those of copies and of innermost loops that have none. Where jumps
 // backwards go to several blocks of one loop, as compilers lay out loops that branch, those are
 // on the way and padding in front of them is executed.
 func Align(p *Program) {
-	_, last := p.backJumps()
+	last, align := p.backJumps(), p.does(PassAlign)
 	head := int32(-1) // the nearest in front of which none is known to be an innermost one
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		b.Back = last[i]
 		if b.LoopHead && !b.Guard && !b.Dead {
 			head = int32(i)
-			b.Align = b.Fast
+			b.Align = align && b.Fast
 		}
 		if head >= 0 && last[head] == int32(i) {
-			p.Blocks[head].Align = p.Blocks[head].Resume == head
+			p.Blocks[head].Align = align && !p.Blocks[head].Copied
 			head = -1
 		}
 	}
+}
+
+// backJumps returns for each block the last one that jumps back to it, -1 if none does.
+func (p *Program) backJumps() []int32 {
+	last := make([]int32, len(p.Blocks))
+	for i := range last {
+		last[i] = -1
+	}
+	for i := range p.Blocks {
+		in := p.Blocks[i].Last()
+		if in != nil && (in.Jumps() || in.Op == Repeat) && !p.Blocks[i].Dead && in.Target <= int32(i) {
+			last[in.Target] = int32(i)
+		}
+	}
+	return last
 }

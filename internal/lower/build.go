@@ -20,11 +20,13 @@ type Env struct {
 	// Popcount says that the machine has an instruction that counts bits.
 	Popcount bool
 	Layout   *prog.CtxLayout // of the context that the proof is about
+
+	Without Pass // passes to leave out
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	b := builder{Program: &Program{P: p, Popcount: env.Popcount}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
+	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
 	if err := b.leaders(); err != nil {
 		return nil, err
 	}
@@ -145,7 +147,7 @@ func (b *builder) translate() error {
 		if b.leader[slot] {
 			b.close(current, slot, int32(current+1))
 			current++
-			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1, Resume: int32(current)}
+			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
 		}
 		b.slot = slot
 		if err := b.instruction(&insns[slot], b.infos[slot]); err != nil {

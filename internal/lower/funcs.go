@@ -53,6 +53,7 @@ func (b *builder) addFunc(block int32) int32 {
 func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32) {
 	f := &b.Funcs[fn]
 	f.Exposed = f.Callback // it is given pointers into its caller's frame, and more
+	f.Frameless = !f.Callback && f.Block != 0
 	work := []int32{f.Block}
 	for len(work) > 0 {
 		i := work[len(work)-1]
@@ -62,7 +63,7 @@ func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32)
 		}
 		if *budget--; *budget < 0 {
 			b.Shared = true
-			f.Exposed, f.Saved, f.Calls = true, SavedRegs, true
+			f.Exposed, f.Saved, f.Calls, f.Frameless = true, SavedRegs, true, false
 			b.reachAll(seen, fn)
 			return callees
 		}
@@ -104,10 +105,15 @@ func (b *builder) describe(f *Func, bl *Block, callees []int32) []int32 {
 		}
 		switch in.Op {
 		case Call:
-			f.Calls = true
+			f.Calls, f.Frameless = true, false
 			callees = append(callees, b.FuncOf[in.Target])
 		case Helper:
-			f.Calls = f.Calls || b.HasCallbacks
+			f.Calls, f.Frameless = f.Calls || b.HasCallbacks, false
+		case Packet, MayGoto:
+			f.Frameless = false
+		}
+		if in.Reads().Has(Reg(asm.R10)) {
+			f.Frameless = false
 		}
 	}
 	return callees

@@ -56,6 +56,7 @@ const (
 	Store       // Size bytes at Mem = Src
 	Enter       // a call whose function follows; it begins at slot Imm
 	Leave       // the exit of that function; the program goes on at slot Imm
+	Hop         // a jump to what follows, which is at slot Imm
 	Atomic
 	LoadAcquire
 	StoreRelease
@@ -67,8 +68,8 @@ const (
 	Packet  // LD_ABS, LD_IND
 	Exit
 	Fault  // an instruction that nothing can execute
-	Guard  // to Target if fewer than Imm instructions of the slice are left
-	Repeat // to Target if at least Imm are left; else the budget is looked at
+	Guard  // to Target, the loop as it was, if fewer than Imm instructions of the slice are left, or A - (B or Disp) is no multiple of Scale
+	Repeat // to Target, the first copy, if at least Imm are left
 )
 
 // Ins is an instruction.
@@ -108,9 +109,10 @@ type Block struct {
 	Dead     bool  // nothing comes here
 	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
 	Guard    bool  // it decides whether copies are run
+	Copied   bool  // there are copies of it, which are run as a rule
+	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
-	Resume   int32 // the block where a run goes on that was interrupted in front of this one
 
 	LiveIn, LiveOut Regs
 	NarrowIn        Regs // have an upper half of zero
@@ -131,7 +133,10 @@ type Func struct {
 	Callback bool
 	Saved    Regs // of r6 to r9, those that it writes
 	Calls    bool // calls others, or a helper that may
-	Depth    int  // frames that a call of it takes, itself included; prog.MaxFrames if there is no bound
+	// Frameless says that nobody can tell whether it has a frame of its own: it uses no
+	// stack, and calls nothing that looks for its caller's frame.
+	Frameless bool
+	Depth     int // frames that a call of it takes, itself included; prog.MaxFrames if there is no bound
 }
 
 // Program is a program in blocks, in the order of their slots.
@@ -150,6 +155,7 @@ type Program struct {
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
+	Without      Pass // passes that are left out
 }
 
 // Regs is a set of registers.

@@ -102,7 +102,6 @@ repeat 12 goto 2
 r0 = r0 + r1; r0 = r0 * 3; if r0 jlt r2 goto 1
 exit`
 	require.Equal(t, want, p.text())
-	require.Equal(t, int32(1), p.Blocks[7].Resume, "a run that was interrupted may go back to the copies")
 }
 
 // TestAlign aligns the heads of innermost loops, and what is repeated of them.
@@ -130,12 +129,12 @@ func TestNotUnrolled(t *testing.T) {
 	for name, text := range map[string]string{
 		"calls":        "r6 = 9; again: call bpf_ktime_get_ns; r6 -= 1; if r6 != 0 goto again; exit",
 		"at the entry": "again: r1 += 1; if r1 < r2 goto again; r0 = 0; exit",
-		"too long":     "r0 = 0; again: " + strings.Repeat("r0 *= 3; r0 += r1; ", 20) + "if r0 < r2 goto again; exit",
+		"too long":     "r0 = 0; again: " + strings.Repeat("r0 *= 3; r0 += r1; ", 90) + "if r0 < r2 goto again; exit",
 	} {
 		p := build(t, text, Env{})
 		before := len(p.Blocks)
 		Unroll(p)
-		require.Len(t, p.Blocks, before, name)
+		require.Equal(t, before, len(p.Blocks), name)
 	}
 }
 
@@ -179,6 +178,7 @@ func TestFunctions(t *testing.T) {
 	require.Equal(t, []int{3, 2, 1}, []int{p.Funcs[0].Depth, p.Funcs[1].Depth, p.Funcs[2].Depth})
 	require.Equal(t, []bool{false, true, false}, []bool{p.Funcs[0].Exposed, p.Funcs[1].Exposed, p.Funcs[2].Exposed})
 	require.Equal(t, Regs(1<<7), p.Funcs[1].Saved)
+	require.Equal(t, []bool{false, false, true}, []bool{p.Funcs[0].Frameless, p.Funcs[1].Frameless, p.Funcs[2].Frameless})
 	require.False(t, p.Shared)
 	require.True(t, build(t, "call f; f: r0 = 1; exit", Env{}).Shared, "the entry falls into the function")
 	require.Equal(t, prog.MaxFrames, build(t, "call f; exit; f: call f; exit", Env{}).Funcs[1].Depth)

@@ -2,6 +2,9 @@ package lower
 
 // Optimise rewrites the blocks of p, each on its own.
 func Optimise(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
 	p.liveness()
 	p.narrowness()
 	constants := p.constants()
@@ -11,18 +14,37 @@ func Optimise(p *Program) {
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
-		live := b.LiveOut
-		if last := b.Last(); terminates(last) {
-			read, written := p.Uses(b, last)
-			live = live&^written | read
-		}
 		o.enter(&constants, i)
-		o.values(b)
-		o.need(live)
-		out, ok := o.allocate(o.result[:0], live)
-		o.result = out[:0]
-		if ok {
-			b.Ins = append(b.Ins[:0], out...)
+		o.optimise(b)
+	}
+}
+
+// OptimiseJoined rewrites the blocks that have been put together of others.
+func OptimiseJoined(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
+	o := optimiser{p: p}
+	for i := range p.Blocks {
+		if p.Blocks[i].Joined {
+			o.optimise(&p.Blocks[i])
 		}
+	}
+}
+
+// optimise rewrites a block.
+func (o *optimiser) optimise(b *Block) {
+	p := o.p
+	live := b.LiveOut
+	if last := b.Last(); terminates(last) {
+		read, written := p.Uses(b, last)
+		live = live&^written | read
+	}
+	o.values(b)
+	o.need(live)
+	out, ok := o.allocate(o.result[:0], live)
+	o.result = out[:0]
+	if ok {
+		b.Ins = append(b.Ins[:0], out...)
 	}
 }

@@ -67,6 +67,8 @@ func (in *Ins) text() string {
 		return fmt.Sprintf("enter %d", in.Imm)
 	case Leave:
 		return fmt.Sprintf("leave %d", in.Imm)
+	case Hop:
+		return fmt.Sprintf("hop %d", in.Imm)
 	case Nop:
 		return "nop"
 	}

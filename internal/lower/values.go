@@ -94,7 +94,9 @@ func (o *optimiser) literal(v value) (int64, bool) {
 
 // stale reports whether v is what a register held at the beginning and does not hold any
 // more: keeping it for longer costs a move.
-func (o *optimiser) stale(v value) bool { return v >= 0 && v < firstDef && o.cur[v] != v }
+func (o *optimiser) stale(v value) bool {
+	return v >= 0 && v < firstDef && o.cur[v] != v && !o.advanced(v)
+}
 
 // values rewrites the block on values, each instruction simplified as far as the rules
 // know. Copies and constants vanish into the operands of those who read them.
@@ -128,8 +130,10 @@ func (o *optimiser) values(b *Block) {
 			o.compare(&n)
 			o.emit(n)
 		case n.Op == Nop:
-		case n.Op == Enter || n.Op == Leave:
+		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
 			o.emit(n)
+		case n.Op == Exchange:
+			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
 		default:
 			o.cur[n.Dst] = o.compute(n)
 		}
@@ -211,32 +215,4 @@ func (o *optimiser) compute(n node) value {
 	}
 	o.emit(n)
 	return o.define(&n)
-}
-
-// rewrite makes n simpler, with the same result, and reports whether it could.
-func (o *optimiser) rewrite(n *node) bool {
-	if o.order(n) || o.strip(n) {
-		return true
-	}
-	switch n.Op {
-	case Mov:
-		return o.widen(n)
-	case Add:
-		return o.rotation(n) || o.sum(n) || o.mulAdd(n) || o.merge(n)
-	case Sub:
-		return o.identity(n) || o.lowest(n)
-	case Mul, Div, Mod:
-		return o.strength(n)
-	case And:
-		return o.identity(n) || o.widen(n)
-	case Or:
-		return o.rotation(n) || o.widen(n) || o.merge(n)
-	case Xor:
-		return o.rotation(n) || o.widen(n) || o.lowest(n) || o.merge(n)
-	case RSh:
-		return o.extension(n) || o.widen(n) || o.popcount(n)
-	case ArSh:
-		return o.extension(n)
-	}
-	return false
 }

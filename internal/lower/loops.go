@@ -1,0 +1,240 @@
+package lower
+
+import "slices"
+
+// What is repeated in front of a loop: small innermost loops, the smaller the more often.
+const (
+	maxLoopInsns  = 160
+	maxLoopBlocks = 48
+	maxUnrolled   = 32 // instructions of a loop of which there are several copies
+	maxCopies     = 4
+	// Copies of a branch are learned by the processor each for itself: loops that branch
+	// much get slower.
+	maxUnrolledBlocks = 4
+)
+
+// loop is an innermost loop that is entered at its head only: its blocks in an order in which
+// jumps within the loop go forwards, but for those to the head, which comes first.
+type loop struct {
+	blocks []int32
+	copies int32
+	need   int64 // how much a slice must have left for all copies, as the head counts
+	count  counter
+	joined bool // the copies become one block, since count says which of them is the last trip
+}
+
+func (l *loop) head() int32 { return l.blocks[0] }
+
+// size returns how many blocks the copies are.
+func (l *loop) size() int32 {
+	if l.joined {
+		return int32(len(l.blocks))
+	}
+	return l.copies * int32(len(l.blocks))
+}
+
+// loopFinder finds loops. Its slices are by block.
+type loopFinder struct {
+	p *Program
+	// When a walk from the functions' beginnings has come to a block, and when it has left it
+	// behind; 0 if it has not.
+	came, left []int32
+	heads      []int32 // what a way leads back to, in no order
+	isHead     []bool
+	preds      []int32 // where control comes from, of one block after the other
+	first      []int32 // where in preds those of a block begin
+	inside     []int32 // one more than the head of the loop that the block was last found in
+	loops      []loop
+}
+
+// innermostLoops returns the loops that are worth to be repeated, in the order of their heads.
+func (p *Program) innermostLoops() []loop {
+	if p.Shared {
+		return nil
+	}
+	n := len(p.Blocks)
+	numbers := make([]int32, 4*n+1)
+	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: make([]bool, n)}
+	f.walk()
+	if len(f.heads) == 0 {
+		return nil
+	}
+	slices.Sort(f.heads)
+	f.predecessors()
+	for _, h := range f.heads {
+		f.collect(h)
+	}
+	return f.loops
+}
+
+// successors returns the blocks that follow within the function, -1 for none.
+func (b *Block) successors() [2]int32 {
+	s := [2]int32{-1, b.Next}
+	if last := b.Last(); last != nil && last.Jumps() {
+		s[0] = last.Target
+	}
+	return s
+}
+
+// step is a block on the path of a walk, and how many of its successors were visited.
+type step struct{ block, done int32 }
+
+// walk finds the heads of loops: a way leads back to them from what is reached from there.
+func (f *loopFinder) walk() {
+	clock := int32(0)
+	var path []step
+	enter := func(b int32) {
+		clock++
+		f.came[b] = clock
+		path = append(path, step{b, 0})
+	}
+	for i := range f.p.Funcs {
+		if b := f.p.Funcs[i].Block; f.came[b] == 0 {
+			enter(b)
+		}
+		for len(path) > 0 {
+			s := &path[len(path)-1]
+			if s.done == 2 {
+				clock++
+				f.left[s.block] = clock
+				path = path[:len(path)-1]
+				continue
+			}
+			to := f.p.Blocks[s.block].successors()[s.done]
+			s.done++
+			switch {
+			case to < 0:
+			case f.came[to] == 0:
+				enter(to)
+			case f.left[to] == 0 && !f.isHead[to]:
+				f.isHead[to] = true
+				f.heads = append(f.heads, to)
+			}
+		}
+	}
+}
+
+// predecessors lists where control comes from.
+func (f *loopFinder) predecessors() {
+	blocks := f.p.Blocks
+	each := func(do func(from, to int32)) {
+		for i := range blocks {
+			if f.came[i] == 0 {
+				continue
+			}
+			for _, to := range blocks[i].successors() {
+				if to >= 0 {
+					do(int32(i), to)
+				}
+			}
+		}
+	}
+	each(func(_, to int32) { f.first[to]++ })
+	sum := int32(0)
+	for i := range f.first {
+		sum += f.first[i]
+		f.first[i] = sum
+	}
+	f.preds = make([]int32, sum)
+	each(func(from, to int32) { // first moves down from the end to the beginning
+		f.first[to]--
+		f.preds[f.first[to]] = from
+	})
+}
+
+// collect adds the loop with a head, if it is one of those that are repeated.
+func (f *loopFinder) collect(h int32) {
+	if !f.member(h) {
+		return
+	}
+	f.inside[h] = h + 1
+	body, n := []int32{h}, len(f.p.Blocks[h].Ins)
+	for i := 0; i < len(body) && n <= maxLoopInsns; i++ {
+		to := body[i]
+		for _, from := range f.preds[f.first[to]:f.first[to+1]] {
+			if f.inside[from] == h+1 || to == h && !f.below(from, h) {
+				continue
+			}
+			n += max(len(f.p.Blocks[from].Ins), 1)
+			if f.isHead[from] || !f.member(from) || len(body) == maxLoopBlocks {
+				return
+			}
+			f.inside[from] = h + 1
+			body = append(body, from)
+		}
+	}
+	if n > maxLoopInsns {
+		return
+	}
+	l := loop{copies: 1}
+	if len(body) <= maxUnrolledBlocks && n <= maxUnrolled {
+		l.copies = maxCopies
+		if 2*n > maxUnrolled {
+			l.copies = 2
+		}
+	}
+	l.need = f.need(body, l.copies)
+	l.blocks = f.order(h, body[:0])
+	if l.copies > 1 && (len(body) == 1 || len(body) == 2 && f.p.onlyGoes(l.blocks[1])) {
+		l.count, l.joined = f.p.counterOf(&l)
+	}
+	f.loops = append(f.loops, l)
+}
+
+// below reports whether the walk came to a block on its way on from h.
+func (f *loopFinder) below(b, h int32) bool { return f.came[b] >= f.came[h] && f.left[b] <= f.left[h] }
+
+// member reports whether a block may be part of a loop that is repeated: native code is not
+// left there other than for good, or to come back at once.
+func (f *loopFinder) member(i int32) bool {
+	b := &f.p.Blocks[i]
+	if b.Called || i == 0 {
+		return false
+	}
+	for j := range b.Ins {
+		switch op := b.Ins[j].Op; {
+		case op < Enter, op >= Atomic && op <= Goto:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// need returns how much a slice must have left at the head for all copies, so that no look at the
+// budget on the way would find it used up. Each counts as if the program had run in a straight
+// line up to where it jumps to.
+func (f *loopFinder) need(body []int32, copies int32) int64 {
+	p := f.p
+	n, lowest := int32(0), p.Blocks[body[0]].Start
+	for _, i := range body {
+		b := &p.Blocks[i]
+		n += p.Index[b.End] - p.Index[b.Start]
+		lowest = min(lowest, b.Start)
+	}
+	return int64(copies*n + p.Index[p.Blocks[body[0]].Start] - p.Index[lowest])
+}
+
+// order appends the blocks of a loop such that each comes behind all that lead to it, and those
+// that fall through to another in front of that if possible.
+func (f *loopFinder) order(h int32, blocks []int32) []int32 {
+	mark := h + 1
+	path := []step{{h, 0}}
+	f.inside[h] = -mark
+	for len(path) > 0 {
+		s := &path[len(path)-1]
+		if s.done == 2 {
+			blocks = append(blocks, s.block)
+			path = path[:len(path)-1]
+			continue
+		}
+		to := f.p.Blocks[s.block].successors()[s.done]
+		s.done++
+		if to >= 0 && f.inside[to] == mark {
+			f.inside[to] = -mark
+			path = append(path, step{to, 0})
+		}
+	}
+	slices.Reverse(blocks)
+	return blocks
+}

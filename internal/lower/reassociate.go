@@ -1,0 +1,60 @@
+package lower
+
+// In a block that is several copies of a loop, what each copy computes from the one before
+// is a chain. Two rules cut it, which elsewhere would keep values for longer than they are worth.
+
+// reassociate adds up what the copies add to a sum before it is added: (s + a) + b is s + (a + b),
+// where s is what a register held at the beginning. So a trip of the copies takes one addition from
+// s to s, and not one for each copy.
+func (o *optimiser) reassociate(n *node) bool {
+	if !o.b.Joined || n.Op != Add && n.Op != Xor || o.node(n.b) == nil && o.node(n.a) == nil {
+		return false
+	}
+	for _, operands := range [...][2]value{{n.a, n.b}, {n.b, n.a}} {
+		sum, x := o.node(operands[0]), operands[1]
+		if sum == nil || sum.Op != n.Op || sum.Wide != n.Wide || o.def(x) == nil || !o.replaces(n, operands[0]) {
+			continue
+		}
+		s, y := sum.a, sum.b
+		if o.def(s) != nil {
+			s, y = y, s
+		}
+		if s < 0 || o.def(s) != nil || o.def(y) == nil {
+			continue
+		}
+		n.a, n.b = s, o.compute(node{Ins: Ins{Op: n.Op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: y, b: x,
+			index: noValue, out: noValue})
+		return true
+	}
+	return false
+}
+
+// replaces reports whether n is the only one to read v: nobody has so far, and the register that holds it
+// will hold what n computes.
+func (o *optimiser) replaces(n *node, v value) bool {
+	if n.Dst < 0 || o.cur[n.Dst] != v {
+		return false
+	}
+	for i := range o.nodes[o.def(v).node:] {
+		m := &o.nodes[int(o.def(v).node)+i]
+		if m.a == v || m.b == v || m.index == v {
+			return false
+		}
+	}
+	return true
+}
+
+// advanced reports whether all that has become of v, which its register held at the beginning,
+// is the sum of v and a constant. Then v is kept, and what is addressed by the sum can be
+// addressed by v.
+func (o *optimiser) advanced(v value) bool {
+	if !o.b.Joined {
+		return false
+	}
+	n := o.node(o.cur[v])
+	if n == nil || n.Op != Add || n.a != v {
+		return false
+	}
+	_, ok := o.constOf(n.b)
+	return ok
+}
