@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"flag"
+	gomaps "maps"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/vm"
 	"github.com/sandbpf/sandbpf/jit"
@@ -21,6 +25,10 @@ var (
 	programs  = flag.Int("programs", 0, "how many wild programs to generate; 0: a few")
 	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them")
 )
+
+// wildPrograms is how many programs share maps: most of the time would go into making them,
+// but rings and queues are full at some time. The programs of a program array are of one type.
+const wildPrograms = 32
 
 // wildMaps is one of every kind that wild programs are given.
 func wildMaps() map[string]*maps.Spec {
@@ -120,29 +128,57 @@ func (w *wild) program(n int) asm.Instructions {
 	return w.out
 }
 
-// runWild loads a wild program and runs it a few times. Whatever it does, it
-// ends with a result or an error.
-func runWild(t testing.TB, v *VM, seed uint64, n int) (ran bool) {
-	w := wild{r: rand.New(rand.NewPCG(seed, 2))}
-	hook := []*hooks.Type{hooks.XDP, hooks.SchedCLS, hooks.SocketFilter}[seed%3]
+// wildRig is where wild programs run. They share its maps, for a while.
+type wildRig struct {
+	v     *VM
+	maps  map[string]*maps.Map
+	names []string
+}
+
+func newWildRig(t testing.TB, options ...Option) *wildRig {
+	v, err := New(append(options, WithCPUs(1), WithLimit(20000), WithoutVerifier())...)
+	require.NoError(t, err)
+	r := &wildRig{v: v}
+	t.Cleanup(func() {
+		r.closeMaps(t)
+		require.NoError(t, v.Close())
+	})
+	return r
+}
+
+// renewMaps makes new maps, which are empty.
+func (r *wildRig) renewMaps(t testing.TB) {
+	r.closeMaps(t)
 	specs := wildMaps()
-	for name := range specs {
-		w.maps = append(w.maps, name)
+	r.names, r.maps = slices.Sorted(gomaps.Keys(specs)), make(map[string]*maps.Map)
+	for name, spec := range specs {
+		m, err := r.v.NewMap(spec)
+		require.NoError(t, err)
+		r.maps[name] = m
 	}
+}
+
+func (r *wildRig) closeMaps(t testing.TB) {
+	for _, m := range r.maps {
+		require.NoError(t, m.Close())
+	}
+	r.maps = nil
+}
+
+// run loads a wild program and runs it a few times. Whatever it does, it ends with a
+// result or an error.
+func (r *wildRig) run(t testing.TB, seed uint64, n int) (ran bool) {
+	w := wild{r: rand.New(rand.NewPCG(seed, 2)), maps: r.names}
+	hook := []*hooks.Type{hooks.XDP, hooks.SchedCLS, hooks.SocketFilter}[seed/wildPrograms%3]
 	for _, proto := range helper.Supported() {
 		if proto.Allowed(hook.Prog, 0, "") && !proto.Sleeps {
 			w.helpers = append(w.helpers, proto.ID)
 		}
 	}
-	coll, err := v.LoadCollection(&CollectionSpec{Maps: specs, Programs: map[string]*ProgramSpec{
-		"wild": {Name: "wild", Type: hook.Prog, License: "GPL", Instructions: w.program(n)}}})
-	if err != nil {
-		require.NoErrorf(t, err, "seed %d", seed)
-		return false
-	}
-	defer coll.Close()
-	p := coll.Program("wild")
-	require.NoError(t, coll.Map("progs").Put(uint32(1), p))
+	p, err := r.v.LoadProgram(&ProgramSpec{Name: "wild", Type: hook.Prog, License: "GPL", Instructions: w.program(n)}, r.maps)
+	require.NoErrorf(t, err, "seed %d", seed)
+	defer p.Close()
+	require.NoError(t, r.maps["progs"].Put(uint32(1), p))
 	for i := range 3 {
 		run := hooks.TestRun{Data: make([]byte, 64+i*100)}
 		err := p.Run(context.Background(), &run)
@@ -158,7 +194,6 @@ func runWild(t testing.TB, v *VM, seed uint64, n int) (ran bool) {
 func TestWildPrograms(t *testing.T) {
 	for _, engine := range engines() {
 		t.Run(engine.String(), func(t *testing.T) {
-			v := newVM(t, WithCPUs(1), WithLimit(20000), WithEngine(engine), WithoutVerifier())
 			n := uint64(3000)
 			switch {
 			case *programs > 0:
@@ -166,13 +201,19 @@ func TestWildPrograms(t *testing.T) {
 			case testing.Short():
 				n = 200
 			}
-			ran := 0
-			for seed := *firstSeed; seed < *firstSeed+n; seed++ {
-				if runWild(t, v, seed, 40) {
-					ran++
+			var ran atomic.Uint64
+			enginetest.Sweep(t, *firstSeed, n, func(t *testing.T) func(uint64) {
+				r := newWildRig(t, WithEngine(engine))
+				return func(seed uint64) {
+					if r.maps == nil || seed%wildPrograms == 0 {
+						r.renewMaps(t)
+					}
+					if r.run(t, seed, 40) {
+						ran.Add(1)
+					}
 				}
-			}
-			require.Greater(t, ran, int(n/3), "programs must get somewhere for the test to mean something")
+			})
+			require.Greater(t, ran.Load(), n/3, "programs must get somewhere for the test to mean something")
 		})
 	}
 }
@@ -188,9 +229,8 @@ func engines() []Engine {
 func FuzzWildPrograms(f *testing.F) {
 	f.Add(uint64(1), 40)
 	f.Fuzz(func(t *testing.T, seed uint64, n int) {
-		v, err := New(WithCPUs(1), WithLimit(20000), WithoutVerifier())
-		require.NoError(t, err)
-		defer v.Close()
-		runWild(t, v, seed, n&255)
+		r := newWildRig(t)
+		r.renewMaps(t)
+		r.run(t, seed, n&255)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/bpftest"
 	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/loader"
 )
 
 // frame is an Ethernet frame of 60 bytes.
@@ -66,6 +67,29 @@ func TestSKB(t *testing.T) {
 	require.Equal(t, hooks.TCOK, tc.Run(frame(0x86dd)).Action())
 	require.Equal(t, hooks.TCShot, tc.Run(frame(0x86dd)).Action())
 	require.Equal(t, int32(46), obj.SocketFilter("gate_socket").Run(frame(0x800)).Ret)
+}
+
+// TestWithLoader gives the loader values of __kconfig variables, and a section a type.
+func TestWithLoader(t *testing.T) {
+	needLittleEndian(t)
+	const object = "../testdata/elf/kconfig.o"
+	config := map[string]any{"CONFIG_HZ": 250, "CONFIG_BPF": true, "CONFIG_NET": "m"}
+	obj := bpftest.Load(t, object, bpftest.WithLoader(loader.WithKconfig(config)))
+	require.Equal(t, hooks.XDPAction(0b0111), obj.XDP("kconfig").Run(frame(0x800)).Action)
+	config["CONFIG_BPF"] = false
+	obj = bpftest.Load(t, object, bpftest.WithLoader(loader.WithKconfig(config)), bpftest.WithLoader(loader.WithProgramType("kconfig", sandbpf.SchedCLS)))
+	require.Equal(t, sandbpf.SchedCLS, obj.Program("kconfig").Type())
+	require.Equal(t, int32(0b0011), obj.TC("kconfig").Run(frame(0x800)).Ret)
+}
+
+// TestEvent gives programs events with more than a frame.
+func TestEvent(t *testing.T) {
+	needLittleEndian(t)
+	obj := bpftest.Load(t, "../testdata/elf/tc_fields.o")
+	got := obj.TC("write_fields").RunEvent(&hooks.SKBEvent{Packet: frame(0x800), Ctx: hooks.SKBuff{Mark: 41, Priority: 4}})
+	require.Equal(t, hooks.TCOK, got.Action())
+	require.Equal(t, uint32(42), got.Ctx.Mark)
+	require.Equal(t, uint32(8), got.Ctx.Priority)
 }
 
 func read(t testing.TB) []byte {

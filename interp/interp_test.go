@@ -105,6 +105,11 @@ func TestSanitisePacket(t *testing.T) {
 	require.NoError(t, run(check+"r0 = *(u8 *)(r2 + 13)\nout:\nexit"))
 	require.EqualError(t, run(check+"r0 = *(u16 *)(r2 + 13)\nout:\nexit"),
 		"test: instruction 5: read of packet bytes that were never compared with data_end: read of 2 bytes at packet+13, allowed: rw in [0, 64)")
+	for _, jump := range []string{"if r4 >= r3", "if r3 <= r4"} { // the byte at r4 is there behind them
+		check := load + "r4 = r2\nr4 += 14\n" + jump + " goto out\n"
+		require.NoError(t, run(check+"r0 = *(u16 *)(r2 + 13)\nout:\nexit"), jump)
+		require.ErrorIs(t, run(check+"r0 = *(u16 *)(r2 + 14)\nout:\nexit"), vm.ErrUnchecked, jump)
+	}
 }
 
 // TestCancel ends endless programs from outside, whatever they do meanwhile.

@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
@@ -46,19 +47,26 @@ func (s *sanitiser) helperAccess(addr uint64, n int, perm mem.Perm) error {
 	return nil
 }
 
-// compared sees the operands of every conditional jump: one that compares a
-// pointer into the packet with its end makes the bytes below the pointer known.
-func (s *sanitiser) compared(a, b uint64) {
+// compared sees every conditional jump: one that compares a pointer into the packet with its
+// end makes the bytes below the pointer known, and the one that it points to if the comparison
+// tells that it is not the end.
+func (s *sanitiser) compared(op asm.JumpOp, a, b uint64) {
 	r := s.c.Packet.Region()
 	if r != s.packet {
 		s.packet, s.checked = r, 0
 	}
 	start, end := uint64(r.Addr), uint64(r.Addr+r.Len)
-	for _, p := range [...][2]uint64{{a, b}, {b, a}} {
-		if p[0] == end && p[1] >= start && p[1] <= end {
-			s.checked = max(s.checked, p[1])
-		}
+	p, strict := a, op == asm.JLT || op == asm.JGE
+	if a == end && b != end {
+		p, strict = b, op == asm.JGT || op == asm.JLE
 	}
+	if a != end && b != end || p < start || p > end {
+		return
+	}
+	if strict && p < end {
+		p++
+	}
+	s.checked = max(s.checked, p)
 }
 
 // packetRead checks a read of the program itself against what was compared.

@@ -151,7 +151,7 @@ func (s *stepper) control(ins asm.Instruction, info *asm.Info, src uint64, next 
 	switch info.Kind {
 	case asm.KindJump:
 		if s.san != nil {
-			s.san.compared(s.r[ins.Dst], src)
+			s.san.compared(info.Jump, s.r[ins.Dst], src)
 		}
 		if isa.Compare(info.Jump, info.Wide, s.r[ins.Dst], src) {
 			return s.jump(next + int(ins.Off))

@@ -1,7 +1,6 @@
 package jit
 
 import (
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,28 +9,6 @@ import (
 	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
-
-// BenchmarkCompile reports what compiling costs for each instruction, of programs whose
-// accesses are all checked.
-func BenchmarkCompile(b *testing.B) {
-	for _, n := range []int{2, 50, 1000, 20000} {
-		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			g := enginetest.NewGenerator(1)
-			p := g.Program(n)
-			if n == 2 {
-				p = enginetest.Parse(b, "r0 = 0\nexit")
-			}
-			compile(b, p, Env{})
-			b.ReportAllocs()
-			for b.Loop() {
-				code, err := Compile(p, Env{})
-				require.NoError(b, err)
-				require.NoError(b, code.Close())
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(p.Insns)), "ns/insn")
-		})
-	}
-}
 
 // BenchmarkEmpty is a run that does nothing on a CPU that the caller holds, or leases for
 // the run.

@@ -13,7 +13,7 @@
 // # What keeps it sound
 //
 // Memory is accessed where a proof says that it may be, or behind a comparison with a
-// [vm.Window], as in package interp. Code is written, sealed and only then executed; it is
+// [vm.Window], as in package interp. Code is never writable where it is executed; it is
 // freed by Close, which the program's owner calls when no run can be left. Native code
 // reads Go memory (the machine, windows) but writes pointers only into the machine's field
 // for the current frame, which points into the machine itself.
@@ -25,6 +25,8 @@ import (
 	"iter"
 	"runtime"
 	"sync"
+
+	"golang.org/x/sys/cpu"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/lower"
@@ -57,6 +59,8 @@ type Env struct {
 	// when the program runs. Nil: everything is.
 	Proof  *verifier.Proof
 	Layout *prog.CtxLayout // of the context that the proof is about
+
+	Without lower.Pass // passes to leave out, for tests and measurements
 }
 
 func (e *Env) helper(fn asm.BuiltinFunc) vm.Helper {
@@ -71,7 +75,11 @@ func (e *Env) lower(p *prog.Program) lower.Env {
 	l := lower.Env{
 		Immediate: func(slot int) (uint64, error) { return vm.Immediate(p, slot, e.Maps, e.Externs) },
 		HasHelper: func(fn asm.BuiltinFunc) bool { return e.helper(fn) != nil },
-		Proof:     e.Proof, Layout: e.Layout,
+		Proof:     e.Proof, Layout: e.Layout, Without: e.Without,
+		Popcount: cpu.X86.HasPOPCNT,
+	}
+	if e.Blind {
+		l.Without |= lower.PassBlocks | lower.PassUnroll // which fold constants into addresses
 	}
 	if e.Inline {
 		l.Cells = e.cells
@@ -124,9 +132,9 @@ var Available = sync.OnceValue(func() error {
 	if runtime.GOARCH != "amd64" {
 		return fmt.Errorf("%w: %s", ErrUnavailable, runtime.GOARCH)
 	}
-	pages, err := mem.NewCode(1)
+	pages, err := mem.NewCode([]byte{0xc3})
 	if err == nil {
-		err = errors.Join(pages.Seal(), pages.Release())
+		err = pages.Release()
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -144,12 +152,10 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !env.Blind { // which fold constants into addresses
-		lower.Optimise(low)
-		lower.Unroll(low)
-		lower.Duplicate(low)
-		lower.OptimiseJoined(low)
-	}
+	lower.Optimise(low)
+	lower.Unroll(low)
+	lower.Duplicate(low)
+	lower.OptimiseJoined(low)
 	lower.Align(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
@@ -159,16 +165,18 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	emit(low, code)
 	simple := len(low.Helpers) == 0 && !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure, code.bare = simple && code.noStack, simple && code.windows == 0
-	if code.pages, err = mem.NewCode(len(code.native)); err != nil {
+	if code.pages, err = mem.NewCode(code.native); err != nil {
 		return nil, err
 	}
-	if code.base, err = code.pages.Write(code.native); err == nil {
-		err = code.pages.Seal()
-	}
-	if err != nil {
-		return nil, errors.Join(err, code.pages.Release())
-	}
+	code.base = code.pages.Addr()
 	return code, nil
+}
+
+// Without compiles the program again, without some passes.
+func (code *Code) Without(passes lower.Pass) (*Code, error) {
+	env := code.env
+	env.Without = passes
+	return Compile(code.p, env)
 }
 
 // Close frees the machine code. Nothing may run it any more.

@@ -174,6 +174,23 @@ func TestHandles(t *testing.T) {
 	require.NoError(t, (*Map)(nil).Close())
 }
 
+// TestLookupFlags takes elements out with flags, of which there is one, and that one needs a lock.
+func TestLookupFlags(t *testing.T) {
+	m, err := New(&Spec{Name: "m", Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 4})
+	require.NoError(t, err)
+	defer m.Close()
+	require.NoError(t, m.Put(uint32(1), uint64(7)))
+	var v uint64
+	for _, flags := range []LookupFlags{LookupLock, 1, 8} {
+		require.ErrorIs(t, m.LookupWithFlags(uint32(1), &v, flags), EINVAL)
+		require.ErrorIs(t, m.LookupAndDeleteWithFlags(uint32(1), &v, flags), EINVAL)
+	}
+	require.NoError(t, m.LookupWithFlags(uint32(1), &v, 0))
+	require.NoError(t, m.LookupAndDeleteWithFlags(uint32(1), &v, 0))
+	require.Equal(t, uint64(7), v)
+	require.ErrorIs(t, m.LookupWithFlags(uint32(1), &v, 0), ErrKeyNotExist)
+}
+
 func TestIterate(t *testing.T) {
 	for _, s := range []Spec{
 		{Type: Array, KeySize: 4, ValueSize: 8, MaxEntries: 50},

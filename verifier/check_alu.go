@@ -35,7 +35,7 @@ func (v *verifier) writeReg(r asm.Register) (*reg, error) {
 	return &v.cur.cur().regs[r], nil
 }
 
-// operands returns the registers of an arithmetic instruction. An immediate is in v.immReg.
+// operands returns the registers of an arithmetic instruction.
 func (v *verifier) operands(in *insn) (dst, src *reg, err error) {
 	if in.info.Source == asm.RegSource {
 		if src, err = v.readReg(in.Src); err != nil {
@@ -51,8 +51,7 @@ func (v *verifier) operands(in *insn) (dst, src *reg, err error) {
 		return nil, nil, err
 	}
 	if src == nil {
-		v.immReg = constReg(uint64(in.Imm))
-		src = &v.immReg
+		src = v.immediate(uint64(in.Imm))
 	}
 	return dst, src, nil
 }

@@ -98,7 +98,7 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 	case helper.ArgBTF:
 		ok = r.kind == ptrBTF && r.flags&^(trusted|inRCU|orNull|v.kptrFlags()) == 0
 	case helper.ArgPerCPUBTF:
-		ok = r.kind == ptrBTF && r.flags&percpu != 0
+		ok = r.kind == ptrBTF && (r.flags == percpu || r.flags == percpu|inRCU || r.flags == percpu|trusted)
 	case helper.ArgRingbufMem:
 		ok = r.kind == ptrMem && r.flags == ringbufMem
 	case helper.ArgFunc:

@@ -47,10 +47,15 @@ func (v *verifier) resolve(t *prog.BTFType) *prog.BTFType {
 	return kernelStruct(t.Name)
 }
 
-// isLocal reports whether a type is the program's own, not the kernel's.
+// isLocal reports whether what a program declares is a struct of its own: the kernel has none of that
+// name.
 func (v *verifier) isLocal(t *prog.BTFType) bool {
 	return v.localStruct(t.Name) != nil && linux.Struct(t.Name) == nil
 }
+
+// fromKernel reports whether the type of a register is the kernel's, and not one of the program's that may
+// have the same name.
+func fromKernel(t *prog.BTFType) bool { return t.Kind == prog.BTFFwd || linux.Struct(t.Name) == t }
 
 // localStruct returns a struct that the types of the program's maps and functions mention.
 func (v *verifier) localStruct(name string) *prog.BTFType {
@@ -180,7 +185,7 @@ func (v *verifier) accessBTF(a *access, r *reg, off int) error {
 		return v.invalidAccess(a.r, r)
 	case !v.leaks:
 		return v.failReg(a.r, CodePrivilege, errnoEPERM, "access to struct %s needs CAP_PERFMON", t.Name)
-	case !v.gpl && !r.has(alloc):
+	case !v.gpl && fromKernel(t):
 		return v.failReg(a.r, CodeLicense, errnoEINVAL, "structs of the kernel are for programs with a GPL-compatible licence")
 	case off < 0:
 		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "negative offset %d into struct %s", off, t.Name)
@@ -190,11 +195,10 @@ func (v *verifier) accessBTF(a *access, r *reg, off int) error {
 		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "struct %s is in user space, it is read with a helper", t.Name)
 	case r.has(percpu):
 		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "struct %s is per CPU, bpf_per_cpu_ptr or bpf_this_cpu_ptr give a pointer to it", t.Name)
-	case a.write && !(r.has(alloc) && !r.has(rdonly) && (r.ref != 0 || r.has(nonOwn))):
-		if r.has(alloc) {
-			return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "only an object that the program owns, or holds the lock of, may be written")
-		}
+	case a.write && !r.has(alloc):
 		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "struct %s is read-only", t.Name)
+	case r.has(alloc) && r.ref == 0 && !r.has(nonOwn|inRCU):
+		return v.failReg(a.r, CodeBTFAccess, errnoEFAULT, "struct %s is an object that the program does not own, nor holds the lock of, nor is in an RCU read section for", t.Name)
 	}
 	if r.has(alloc) {
 		if f := overlapped(v.fieldsOfType(t), int64(off), int64(off+a.size)); f != nil {
@@ -209,15 +213,13 @@ func (v *verifier) accessBTF(a *access, r *reg, off int) error {
 	if a.write || a.value < 0 {
 		return nil
 	}
-	if m.ptr == nil || r.has(alloc) && !v.isKernelMember(m) {
+	if m.ptr == nil || r.has(alloc) { // any number may have been stored in an object
 		v.loaded(a)
 		return nil
 	}
 	v.cur.cur().regs[a.value] = v.loadedPointer(r, m)
 	return nil
 }
-
-func (v *verifier) isKernelMember(m member) bool { return linux.Struct(m.parent.Name) != nil }
 
 // loadedPointer is a pointer to a struct that was loaded from another struct, with the trust that
 // is left of that of its parent.
@@ -311,8 +313,9 @@ var mapStructs = map[maps.Type]string{
 // sameStruct reports whether a pointer to t plus off points to a struct that is, or begins with, want
 // (btf_struct_ids_match).
 func (v *verifier) sameStruct(t *prog.BTFType, off int, want *prog.BTFType, strict bool) bool {
+	alike := fromKernel(t) == fromKernel(want)
 	for depth := 0; depth < 8; depth++ {
-		if off == 0 && (t == want || t.Name == want.Name && t.Name != "") {
+		if off == 0 && (t == want || alike && t.Name == want.Name && t.Name != "") {
 			return true
 		}
 		if strict {

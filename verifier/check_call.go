@@ -465,8 +465,8 @@ func (v *verifier) setBTFResult(meta *callMeta, r0 *reg, null flag) {
 // setPerCPUResult is what per_cpu_ptr and this_cpu_ptr return: the variable of a CPU.
 func (v *verifier) setPerCPUResult(meta *callMeta, r0 *reg, null flag) {
 	t := v.types[meta.btf]
-	if meta.btfPtr.has(alloc) || meta.btfPtr.has(inRCU) {
-		*r0 = pointer(ptrBTF, null|meta.btfPtr.flags&(alloc|inRCU))
+	if meta.btfPtr.has(inRCU) { // the object of bpf_percpu_obj_new
+		*r0 = pointer(ptrBTF, null|alloc|inRCU)
 		r0.aux = meta.btf
 		return
 	}

@@ -31,9 +31,7 @@ func (v *verifier) enter(s *state, fn int) error {
 	if len(s.frames) >= prog.MaxFrames {
 		return v.fail(CodeCallDepth, errnoE2BIG, "the call stack of %d frames is too deep", len(s.frames)+1)
 	}
-	f := v.enterFrame(fn, v.insnIdx, len(s.frames))
-	f.refs = len(s.refs)
-	s.frames = append(s.frames, f)
+	s.frames = append(s.frames, v.enterFrame(fn, v.insnIdx, len(s.frames)))
 	return nil
 }
 
@@ -47,9 +45,6 @@ func (v *verifier) returnFromFrame() (int, error) {
 	}
 	next := int(callee.callsite) + 1
 	if callee.callback == syncCallback {
-		if len(s.refs) > callee.refs && s.held() != nil {
-			return 0, v.fail(CodeReference, errnoEINVAL, "the callback does not give back the reference that was acquired at instruction %d", s.refs[len(s.refs)-1].insn)
-		}
 		if r0.kind == notInit {
 			return 0, v.failReg(asm.R0, CodeUninitialized, errnoEACCES, "r0 was not written before the callback's end")
 		}
@@ -186,14 +181,13 @@ var ctxStructs = map[prog.Type][]string{
 
 // setArguments sets the registers that a function which is verified on its own starts with.
 func (v *verifier) setArguments(fn int, f *frame) error {
-	sub := &v.funcs[fn]
-	switch {
-	case fn == 0:
+	if fn == 0 {
 		f.regs[asm.R1] = pointer(ptrCtx, 0)
 		return nil
-	case sub.exception:
-		f.regs[asm.R1] = unknownReg()
-		return nil
+	}
+	sub := &v.funcs[fn]
+	if err := v.checkGlobalProto(sub); err != nil {
+		return err
 	}
 	for i := range sub.proto.Params {
 		kind, t, size, null, err := v.globalParam(fn, i)
@@ -228,14 +222,25 @@ func (v *verifier) setArguments(fn int, f *frame) error {
 			r.id = v.nextID()
 		}
 	}
+	if sub.exception && (len(sub.proto.Params) != 1 || f.regs[asm.R1].kind != scalar) {
+		return v.fail(CodeException, errnoEINVAL, "the exception callback %s takes more or less than a number", sub.name)
+	}
+	return nil
+}
+
+// checkGlobalProto refuses global functions that cannot be verified on their own.
+func (v *verifier) checkGlobalProto(sub *subprog) error {
+	if sub.proto == nil || len(sub.proto.Params) > 5 || !returnsInt(sub.proto) {
+		return v.fail(CodeGlobalArg, errnoEINVAL, "the global function %s has a type that is not supported: it returns a number and takes at most 5 arguments", sub.name)
+	}
 	return nil
 }
 
 // globalArgs checks the arguments of a call of a global function (btf_check_func_arg_match).
 func (v *verifier) globalArgs(fn int) error {
 	sub := &v.funcs[fn]
-	if sub.proto == nil || len(sub.proto.Params) > 5 || !returnsInt(sub.proto) {
-		return v.fail(CodeGlobalArg, errnoEINVAL, "the global function %s has a type that is not supported: it returns a number and takes at most 5 arguments", sub.name)
+	if err := v.checkGlobalProto(sub); err != nil {
+		return err
 	}
 	v.callArgs = callMeta{m: -1, callee: -1, global: sub.name, packetOK: true}
 	for i := range sub.proto.Params {
@@ -322,6 +327,7 @@ func (v *verifier) pushCallback(meta *callMeta, returns Range) error {
 	if err := v.enter(s, fn); err != nil {
 		return err
 	}
+	v.funcs[fn].calledBack = true
 	callee := s.cur()
 	callee.callback, callee.returns = syncCallback, returns
 	s.callbacks++
@@ -387,7 +393,7 @@ func (v *verifier) pushAsync(meta *callMeta, sleeps bool) error {
 	s.frames = append(s.frames, f)
 	f.callback, f.async, f.returns = asyncCallback, v.cur.cur().async+1, Range{0, 0}
 	s.first, s.last = int32(v.funcs[fn].start), -1
-	v.funcs[fn].async = true
+	v.funcs[fn].async, v.funcs[fn].calledBack = true, true
 	v.callbackArgs(meta, v.cur.cur(), f)
 	return v.pushState(s, v.funcs[fn].start, v.insnIdx, errnoEFAULT)
 }

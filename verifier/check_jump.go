@@ -25,8 +25,7 @@ func (v *verifier) checkJump(in *insn) (int, error) {
 			return 0, err
 		}
 	} else {
-		v.immReg = constReg(uint64(in.Imm))
-		src = &v.immReg
+		src = v.immediate(uint64(in.Imm))
 	}
 	flags := v.jumpFlags(dst, src, byReg)
 	if known, taken := v.decide(in, dst, src); known {

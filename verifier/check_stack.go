@@ -80,8 +80,7 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	var value *reg
 	switch {
 	case a.imm:
-		v.immReg = constReg(uint64(int64(v.insns[v.insnIdx].ImmLo())))
-		value = &v.immReg
+		value = v.immediate(uint64(int64(v.insns[v.insnIdx].ImmLo())))
 	case a.value >= 0:
 		value = &v.cur.cur().regs[a.value]
 	}

@@ -16,7 +16,7 @@ func (v *verifier) checkDepth() error {
 		v.stats.StackDepth = append(v.stats.StackDepth, v.funcs[i].stack)
 	}
 	for i := range v.funcs {
-		if i == 0 || v.funcs[i].async {
+		if f := &v.funcs[i]; i == 0 || f.async || f.exception {
 			if err := v.checkChain(i, private); err != nil {
 				return err
 			}
@@ -79,13 +79,16 @@ func (v *verifier) checkChain(root int, private bool) error {
 			continue
 		}
 		at.next = slot + v.insns[slot].Slots()
+		if v.insns[slot].kind == asm.KindCallKfunc {
+			if slices.ContainsFunc(chain, func(c call) bool { return v.funcs[c.fn].calledBack }) {
+				return v.failf(slot, CodeException, errnoEINVAL, "bpf_throw cannot be called from a callback")
+			}
+			continue
+		}
 		callee := v.funcOf(v.insns[slot].target)
 		if v.insns[slot].kind == asm.KindLoadImm64 {
-			if v.funcs[callee].async || !v.funcs[callee].callback {
+			if v.funcs[callee].async || v.funcs[callee].exception {
 				continue
-			}
-			if v.funcs[callee].throws {
-				return v.failf(slot, CodeException, errnoEINVAL, "bpf_throw cannot be called from a callback")
 			}
 		}
 		if v.funcs[callee].exception {
@@ -102,10 +105,12 @@ func (v *verifier) checkChain(root int, private bool) error {
 	return nil
 }
 
-// nextCall returns the first call in [from, to), -1 if there is none.
+// nextCall returns the first call of a function of the program's, or of bpf_throw, in [from, to), -1 if
+// there is none.
 func (v *verifier) nextCall(from, to int) int {
 	i := slices.IndexFunc(v.insns[from:to], func(in insn) bool {
-		return in.kind == asm.KindCallLocal || in.kind == asm.KindLoadImm64 && in.Src == asm.PseudoFunc
+		return in.kind == asm.KindCallLocal || in.kind == asm.KindLoadImm64 && in.Src == asm.PseudoFunc ||
+			in.kind == asm.KindCallKfunc && v.p.Kfuncs[in.Imm].Name == "bpf_throw"
 	})
 	if i < 0 {
 		return -1

@@ -37,6 +37,8 @@ type Env struct {
 	// Observe, if set, sees the state before each instruction that is explored. It is for
 	// tests of the verifier.
 	Observe func(*Observation)
+	// Undescribed leaves out the text of what Observe sees, which takes longer than the rest.
+	Undescribed bool
 
 	// EveryPath has all paths walked to their end: no state is compared with another. It is
 	// for tests of the verifier, which can rely on what Observe sees of every register then.
@@ -50,12 +52,12 @@ type Range struct{ Min, Max int64 }
 // Flags are prog_flags of bpf(2) that change what is accepted.
 type Flags uint32
 
-// The flags (BPF_F_* of the UAPI).
+// The flags (BPF_F_* of the UAPI). Those without a comment change no verdict here.
 const (
-	StrictAlignment  Flags = 1 << 0
-	AnyAlignment     Flags = 1 << 1
-	TestStateFreq    Flags = 1 << 3
-	Sleepable        Flags = 1 << 4
+	StrictAlignment  Flags = 1 << 0 // every access is at a multiple of its size
+	AnyAlignment     Flags = 1 << 1 // undoes StrictAlignment
+	TestStateFreq    Flags = 1 << 3 // states are kept at every instruction
+	Sleepable        Flags = 1 << 4 // the program may sleep, as one of a .s section
 	XDPHasFrags      Flags = 1 << 5
 	XDPDevBoundOnly  Flags = 1 << 6
 	TestRegInvariant Flags = 1 << 7

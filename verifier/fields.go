@@ -251,23 +251,18 @@ func (v *verifier) loadedKptr(f *field) reg {
 	r := pointer(ptrBTF, orNull)
 	r.aux, r.id = v.typeID(v.kptrTarget(f)), v.nextID()
 	local := v.isLocal(f.target)
+	_, rcu, _ := linux.RefKptr(f.target.Name)
 	switch {
 	case f.kind == fieldKptrUnref || !v.inRCUSection():
 		r.flags |= untrusted
-		if local {
-			r.flags |= alloc
-		}
 	case f.kind == fieldKptrPercpu:
 		r.flags |= inRCU | percpu
-		if local {
-			r.flags |= alloc
-		}
 	case local:
 		r.flags |= inRCU | alloc
-		if fields := fieldsOf(v.types[r.aux]); fieldOf(fields, fieldListNode) != nil || fieldOf(fields, fieldRootNode) != nil {
+		if fields := v.fieldsOfType(v.types[r.aux]); fieldOf(fields, fieldListNode) != nil || fieldOf(fields, fieldRootNode) != nil {
 			r.flags |= nonOwn
 		}
-	case rcuProtected[f.target.Name]:
+	case rcu:
 		r.flags |= inRCU
 	default:
 		r.flags |= untrusted
@@ -275,18 +270,27 @@ func (v *verifier) loadedKptr(f *field) reg {
 	return r
 }
 
-// rcuProtected are the kernel's types whose objects live on while an RCU read section lasts
-// (rcu_protected_types).
-var rcuProtected = map[string]bool{"task_struct": true, "cgroup": true, "bpf_cpumask": true, "bpf_crypto_ctx": true}
+// kptrTakes returns the flags that a pointer may have that is stored in a kptr: one to a struct of the
+// kernel, or one to an object of the program's.
+func (v *verifier) kptrTakes(r *reg, f *field) flag {
+	switch {
+	case fromKernel(v.types[r.aux]) && f.kind == fieldKptrUnref:
+		return orNull | trusted | inRCU | untrusted
+	case fromKernel(v.types[r.aux]):
+		return orNull | trusted | inRCU
+	case f.kind == fieldKptrPercpu:
+		return orNull | alloc | percpu
+	}
+	return orNull | alloc
+}
 
 // kptrMatches refuses a pointer that does not go into a kptr (map_kptr_match_type).
 func (v *verifier) kptrMatches(at asm.Register, r *reg, f *field, owned bool) error {
-	allowed := orNull | trusted | alloc | percpu
-	if f.kind == fieldKptrUnref {
-		allowed |= untrusted | inRCU
-	}
-	if r.kind != ptrBTF || r.flags&^allowed != 0 {
+	if r.kind != ptrBTF || r.flags&^v.kptrTakes(r, f) != 0 {
 		return v.failReg(at, CodeArgType, errnoEACCES, "a pointer to %s does not go into a kptr to %s", kindName(r), f.target.Name)
+	}
+	if f.kind == fieldKptrPercpu && !r.has(percpu) { // Linux takes it for one of each CPU's from then on
+		return v.failReg(at, CodeArgType, errnoEACCES, "an object that is not per CPU does not go into a per-CPU kptr")
 	}
 	if !r.Tnum.IsConst() || r.Tnum.Value != 0 {
 		return v.failReg(at, CodeVarOff, errnoEACCES, "a pointer with a variable offset does not go into a kptr")

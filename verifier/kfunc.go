@@ -272,9 +272,10 @@ func (v *verifier) kfuncObject(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.
 		if fieldOf(v.fieldsOfType(v.types[r.aux]), fieldRefcount) == nil {
 			return v.failReg(at, CodeArgType, errnoEINVAL, "struct %s has no reference count", v.types[r.aux].Name)
 		}
-		if r.ref == 0 && !r.has(nonOwn) {
-			return v.failReg(at, CodeReference, errnoEINVAL, "%s is neither owned nor held by a lock", at)
+		if err := v.fixedOffset(r, at, true); err != nil {
+			return err
 		}
+		// What RCU protects may have lost its last owner, which Linux does not think of.
 		v.callArgs.btf, v.callArgs.owning = r.aux, r.ref != 0
 		return nil
 	}

@@ -102,10 +102,6 @@ func (v *verifier) throw() (int, error) {
 		return 0, err
 	}
 	s := v.cur
-	callback := slices.ContainsFunc(s.frames, func(f *frame) bool { return f.callback != noCallback })
-	if callback {
-		return 0, v.fail(CodeException, errnoEINVAL, "bpf_throw cannot be called from a callback")
-	}
 	for i := range v.funcs {
 		if v.funcs[i].exception {
 			return pathEnds, nil // which checks what it returns
@@ -255,6 +251,7 @@ func (v *verifier) pushLess(meta *callMeta) error {
 	if err := v.enter(s, meta.callee); err != nil {
 		return err
 	}
+	v.funcs[meta.callee].calledBack = true
 	f := s.cur()
 	f.callback, f.returns = syncCallback, Range{0, 1}
 	s.callbacks++

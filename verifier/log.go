@@ -51,9 +51,12 @@ func (l *logger) function(fn int) {
 
 // before prints an instruction.
 func (l *logger) before(slot int) {
-	if !l.on {
-		return
+	if l.on { // small enough to be inlined where every instruction passes
+		l.printInsn(slot)
 	}
+}
+
+func (l *logger) printInsn(slot int) {
 	v := l.v
 	l.remember()
 	if line := v.p.LineAt(slot); line.Number != 0 && line.Number != l.line {
@@ -73,9 +76,12 @@ func (l *logger) remember() {
 
 // after prints the state behind an instruction.
 func (l *logger) after(slot int) {
-	if !l.on || l.v.cur == nil {
-		return
+	if l.on && l.v.cur != nil {
+		l.printState(slot)
 	}
+}
+
+func (l *logger) printState(slot int) {
 	l.remember()
 	if in := &l.v.insns[slot]; in.kind != asm.KindGoto && in.kind != asm.KindExit {
 		l.printf("%d:%s\n", slot, l.v.describeState(l.v.cur.top()))

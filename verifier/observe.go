@@ -9,11 +9,16 @@ func (v *verifier) observe() {
 	for r := range asm.NumRegisters {
 		o.Regs[r] = v.observed(&f.regs[r])
 	}
+	if n := len(f.slots); n > 0 {
+		o.Slots = make([]ObservedReg, 0, n)
+	}
 	for i := range f.slots {
 		s := &f.slots[i]
 		switch {
 		case s.spilledWhole():
 			o.Slots = append(o.Slots, v.observed(&s.reg))
+		case v.env.Undescribed:
+			o.Slots = append(o.Slots, ObservedReg{})
 		default:
 			o.Slots = append(o.Slots, ObservedReg{Text: v.describeSlot(s)})
 		}
@@ -22,7 +27,10 @@ func (v *verifier) observe() {
 }
 
 func (v *verifier) observed(r *reg) ObservedReg {
-	o := ObservedReg{Text: v.describe(r)}
+	var o ObservedReg
+	if !v.env.Undescribed {
+		o.Text = v.describe(r)
+	}
 	if r.kind == scalar {
 		s := r.Scalar
 		o.Known, o.Contains = true, func(x uint64) bool { return s.Contains(x) }

@@ -117,35 +117,51 @@ func (v *verifier) trackEntry(s *state, changed bool) (bool, error) {
 // trackState follows one state's instructions backwards from last, which it may skip. It reports whether
 // nothing is wanted any more.
 func (v *verifier) trackState(s *state, last, subseq int, skip bool) (done bool, err error) {
-	n, w := len(s.history), &v.want
-	for i := last; ; {
-		var h *hist
-		if n > 0 && int(s.history[n-1].insn) == i {
-			h = &s.history[n-1]
+	w := &v.want
+	wants := w.regs[w.frame] | backAlways
+	n, first := len(s.history), int(s.first)
+	recorded := s.recorded(n)
+	for i := last; ; skip = false {
+		if !skip {
+			// Most instructions have nothing to do with what is wanted.
+			for i != recorded && i != first && i > 0 && v.backs[i]&wants == 0 {
+				subseq, i = i, i-1
+			}
 		}
-		// Most instructions have nothing to do with what is wanted.
-		if !skip && (h != nil || v.insns[i].back&(w.regs[w.frame]|backAlways) != 0) {
+		here := i == recorded
+		if !skip && (here || v.backs[i]&wants != 0) {
+			var h *hist
+			if here {
+				h = &s.history[n-1]
+			}
 			if err := v.backtrack(i, subseq, h); err != nil {
 				return false, err
 			}
 			if w.empty() {
 				return true, nil
 			}
+			wants = w.regs[w.frame] | backAlways
 		}
-		skip, subseq = false, i
-		if i == int(s.first) && (n == 0 || n == 1 && int(s.history[0].insn) == i) {
+		if subseq = i; i == first && (n == 0 || n == 1 && here) {
 			return false, nil
 		}
-		if n > 0 && int(s.history[n-1].insn) == i {
+		if i--; here {
 			i = int(s.history[n-1].prev)
 			n--
-		} else {
-			i--
+			recorded = s.recorded(n)
 		}
 		if i < 0 {
 			return false, v.internal("the way back leaves the program")
 		}
 	}
+}
+
+// recorded returns the instruction of the last of n entries of the history, -1 if there is none.
+func (s *state) recorded(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return int(s.history[n-1].insn)
 }
 
 // markState marks what is wanted in a kept state. What is marked already, or is no number, is
@@ -204,7 +220,7 @@ func (v *verifier) backtrack(i, subseq int, h *hist) error {
 	return nil
 }
 
-// backAlways is in insn.back of what is looked at on the way back whatever is wanted.
+// backAlways is in backs of what is looked at on the way back whatever is wanted.
 const backAlways = 1 << 15
 
 // backOf returns the registers of which one must be wanted after an instruction for it to change what

@@ -14,8 +14,10 @@ type explored struct {
 	miss    int32
 	hit     int32
 	evicted bool // it is in no list any more
-	apart   int8 // the register that was not alike when it was compared last, 0 for none or r0
+	apart   int8 // what was not alike when it was compared last: a register, or apartSlot and a slot's index
 }
+
+const apartSlot = 16
 
 // exactness says how alike two states must be.
 type exactness uint8
@@ -95,6 +97,9 @@ func (v *verifier) visited(slot int) (bool, error) {
 func (v *verifier) compare(e *explored, slot int) (hit, loop bool, err error) {
 	old, cur := e.state, v.cur
 	if old.branches == 0 {
+		if v.stillApart(e) {
+			return false, false, nil
+		}
 		mode := includes
 		if loop = old.incomplete(); loop {
 			mode = within
@@ -297,7 +302,7 @@ func maybeLooping(e *explored, cur *state) bool {
 		return false
 	}
 	a, b := e.top, cur.cur()
-	if !sameBits(&a.regs[e.apart], &b.regs[e.apart]) {
+	if r := e.apart; r < apartSlot && !sameBits(&a.regs[r], &b.regs[r]) {
 		return false
 	}
 	for i := range a.regs[:10] {
@@ -311,7 +316,7 @@ func maybeLooping(e *explored, cur *state) bool {
 
 // sameBits reports whether two registers are the same, precision aside.
 func sameBits(x, y *reg) bool {
-	if x.Scalar != y.Scalar || x.kind != y.kind {
+	if x.U64 != y.U64 || x.kind != y.kind || x.Scalar != y.Scalar { // what differs most comes first
 		return false
 	}
 	z := *x
@@ -319,23 +324,27 @@ func sameBits(x, y *reg) bool {
 	return z == *y
 }
 
-// same is statesEqual with a kept state. A register that was not alike the last time is looked at
-// first: without any identities mapped yet, it can only be more alike than with them.
-func (v *verifier) same(e *explored, mode exactness) bool {
+// stillApart reports whether the current state differs from a kept one in what it did the last
+// time, by the laxest rule. Without any identities mapped yet, that can only be more alike than
+// with them.
+func (v *verifier) stillApart(e *explored) bool {
 	old, cur := e.state, v.cur
 	if len(old.frames) != len(cur.frames) {
-		return false
+		return true
 	}
-	live := v.insns[old.insn].live
-	a, b := e.top, cur.cur()
-	if r := e.apart; live>>r&1 != 0 {
-		v.idMap.reset(v.ids)
-		if !v.regSafe(&a.regs[r], &b.regs[r], mode) {
-			return false
-		}
+	in, a, b := &v.insns[e.insn], e.top, cur.cur()
+	v.idMap.reset(v.ids)
+	if r := e.apart; r < apartSlot {
+		return in.live>>r&1 != 0 && !v.regSafe(&a.regs[r], &b.regs[r], includes)
 	}
+	i := int(e.apart - apartSlot)
+	return i < len(a.slots) && in.slots>>i&1 != 0 && !v.slotOf(a, b, i, includes)
+}
+
+// same is statesEqual with a kept state.
+func (v *verifier) same(e *explored, mode exactness) bool {
 	v.apart = -1
-	equal := v.statesEqual(old, cur, mode)
+	equal := v.statesEqual(e.state, v.cur, mode)
 	if !equal && v.apart >= 0 {
 		e.apart = v.apart
 	}
@@ -367,7 +376,10 @@ func (v *verifier) statesEqual(old, cur *state, mode exactness) bool {
 		}
 	}
 	for i := len(old.frames) - 1; i >= 0; i-- {
-		if !v.stackSafe(old.frames[i], cur.frames[i], v.insns[v.siteOf(old, cur, i)].slots, mode) {
+		if n := v.stackApart(old.frames[i], cur.frames[i], v.insns[v.siteOf(old, cur, i)].slots, mode); n >= 0 {
+			if i == len(old.frames)-1 {
+				v.apart = int8(apartSlot + n)
+			}
 			return false
 		}
 	}
@@ -439,21 +451,23 @@ func (v *verifier) regExact(old, cur *reg) bool {
 	return v.idMap.same(old.id, cur.id) && v.idMap.same(old.ref, cur.ref)
 }
 
-// stackSafe is stacksafe for the live slots of a frame.
-func (v *verifier) stackSafe(old, cur *frame, live uint64, mode exactness) bool {
+// stackApart is stacksafe for the live slots of a frame. It returns the first that is not alike,
+// -1 if there is none.
+func (v *verifier) stackApart(old, cur *frame, live uint64, mode exactness) int {
 	for i := range old.slots {
-		if live>>i&1 == 0 {
-			continue
-		}
-		a, b := &old.slots[i], &emptySlot
-		if i < len(cur.slots) {
-			b = &cur.slots[i]
-		}
-		if !v.slotSafe(a, b, i < len(cur.slots), mode) {
-			return false
+		if live>>i&1 != 0 && !v.slotOf(old, cur, i, mode) {
+			return i
 		}
 	}
-	return true
+	return -1
+}
+
+// slotOf compares a slot of two frames.
+func (v *verifier) slotOf(old, cur *frame, i int, mode exactness) bool {
+	if i < len(cur.slots) {
+		return v.slotSafe(&old.slots[i], &cur.slots[i], true, mode)
+	}
+	return v.slotSafe(&old.slots[i], &emptySlot, false, mode)
 }
 
 var emptySlot slot
@@ -511,8 +525,11 @@ func (v *verifier) slotRegSafe(old, cur *slot, kind slotKind, mode exactness) bo
 // scalarLike returns the number that a slot holds as a whole, unknown if its bytes are
 // just data.
 func (v *verifier) scalarLike(s *slot, mode exactness) (*reg, bool) {
-	if s.bytes == allSpill {
+	switch s.bytes {
+	case allSpill:
 		return &s.reg, s.reg.kind == scalar
+	case allMisc:
+		return &anyScalar, true
 	}
 	for _, b := range s.bytes {
 		if b != byteMisc && !(b == byteInvalid && v.leaks) {

@@ -97,6 +97,15 @@ var anyScalar = reg{kind: scalar, Scalar: domain.Unknown()}
 
 func constReg(v uint64) reg { return reg{kind: scalar, precise: true, Scalar: domain.Const(v)} }
 
+// immediate returns the operand that an instruction holds itself, until the next one.
+func (v *verifier) immediate(c uint64) *reg {
+	r := &v.immReg
+	r.kind, r.precise = scalar, true
+	r.unlink()
+	r.SetConst(c)
+	return r
+}
+
 // zeroOffset is the variable part of a pointer that has none.
 var zeroOffset = domain.Const(0)
 
@@ -166,6 +175,7 @@ type slot struct {
 
 var (
 	allInvalid [8]slotKind
+	allMisc    = [8]slotKind{byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc, byteMisc}
 	allSpill   = [8]slotKind{byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill, byteSpill}
 )
 

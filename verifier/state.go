@@ -11,7 +11,6 @@ type frame struct {
 
 	// callbackDepth is how often callbacks of the call at hand have been entered.
 	callbackDepth uint32
-	refs          int          // references of the state when it was entered
 	callback      callbackKind // the frame is a callback's
 	returns       Range        // of a callback
 }
@@ -61,22 +60,22 @@ type hist struct {
 
 // state is what is known before an instruction, on one path.
 type state struct {
-	frames []*frame // the last is the current one
-	refs   []ref
+	// What comparing states looks at comes first, in one line of the processor's cache.
+	frames   []*frame  // the last is the current one
+	visit    *sccVisit // of a kept state: the walk of the loop that it is in, nil if in none
+	branches int       // ways out of the state that are not explored to their end yet
+	rcu      bool
+	sleeps   bool // the code may sleep
+	spec     bool // explored for the sake of speculative execution only
+	cleaned  bool // what is not live has been dropped
 
+	refs    []ref
 	locks   int // spin locks held
 	preempt int
 	irqID   uint32
 	lockID  uint32 // of the newest resilient lock
-	rcu     bool
-	sleeps  bool // the code may sleep
-	spec    bool // explored for the sake of speculative execution only
-	cleaned bool // what is not live has been dropped
-
-	visit *sccVisit // of a kept state: the walk of the loop that it is in, nil if in none
 
 	parent    *state
-	branches  int // ways out of the state that are not explored to their end yet
 	dfsDepth  int
 	insn      int32 // where a stored state was taken
 	first     int32 // instruction after the parent's, where the history starts
@@ -93,12 +92,18 @@ func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
 // top returns the index of the current frame.
 func (s *state) top() int { return len(s.frames) - 1 }
 
-// newState returns an empty state from the pool.
+// newState returns an empty state.
 func (v *verifier) newState() *state {
+	s := v.takeState()
+	*s = state{frames: s.frames[:0], refs: s.refs[:0], history: s.history[:0]}
+	return s
+}
+
+// takeState returns a state from the pool, with whatever is left in it.
+func (v *verifier) takeState() *state {
 	if n := len(v.freeStates); n > 0 {
 		s := v.freeStates[n-1]
 		v.freeStates = v.freeStates[:n-1]
-		*s = state{frames: s.frames[:0], refs: s.refs[:0], history: s.history[:0]}
 		return s
 	}
 	return new(state)
@@ -136,7 +141,7 @@ func (v *verifier) enterFrame(fn, callsite int, index int) *frame {
 
 // copyState returns a copy of s.
 func (v *verifier) copyState(s *state) *state {
-	c := v.newState()
+	c := v.takeState()
 	frames, refs, history := c.frames, c.refs, c.history
 	*c = *s
 	c.history = append(history[:0], s.history...)

@@ -28,7 +28,6 @@ type insn struct {
 
 	target int32  // of a jump or call, the slot it goes to
 	scc    int32  // the loop it is in, 0 if none
-	back   uint16 // see backOf
 	live   uint16 // registers that are read before they are written, from here on
 	slots  uint64 // stack slots of the frame, likewise
 }
@@ -60,12 +59,12 @@ type subprog struct {
 	reached    bool // a global function that is called
 	done       bool // a global function that has been verified
 	callback   bool // its address is taken
+	calledBack bool // some path has it called back, at once or later; or it is the exception callback
 	async      bool // it runs on its own later
 	tailCall   bool // it has a tail call
 	ldAbs      bool
 	movesPkt   bool // it, or what it calls, may move the packet
 	mightSleep bool
-	throws     bool // it calls bpf_throw
 	escapes    bool // frame addresses go where the analysis of the stack cannot follow
 	calls      []int32
 	stack      int // bytes of its frame
@@ -96,21 +95,21 @@ func (v *verifier) structure() error {
 func (v *verifier) decode() {
 	n := len(v.p.Insns)
 	if cap(v.insns) < n {
-		v.insns = make([]insn, n)
+		v.insns, v.backs = make([]insn, n), make([]uint16, n)
 	}
-	v.insns = v.insns[:n]
+	v.insns, v.backs = v.insns[:n], v.backs[:n]
 	for slot := 0; slot < n; slot++ {
 		in := &v.insns[slot]
 		*in = insn{Instruction: v.p.Insns[slot]}
 		in.info, _ = in.Info()
 		in.kind = in.info.Kind
-		in.back = backOf(in)
+		v.backs[slot] = backOf(in)
 		if off, ok := jumpOffset(in); ok {
 			in.target = int32(max(min(slot+1+int(off), 1<<30), -1))
 		}
 		if in.Slots() == 2 && slot+1 < n {
 			slot++
-			v.insns[slot] = insn{Instruction: v.p.Insns[slot], info: &noInfo, mark: markSecond}
+			v.insns[slot], v.backs[slot] = insn{Instruction: v.p.Insns[slot], info: &noInfo, mark: markSecond}, 0
 		}
 	}
 }
@@ -175,6 +174,11 @@ func (v *verifier) findFuncs() error {
 		}
 		starts = append(starts, int(in.target))
 	}
+	if exception, err := v.exceptionStart(); err != nil {
+		return err
+	} else if exception > 0 {
+		starts = append(starts, exception)
+	}
 	if len(starts) > 1 {
 		sort.Ints(starts)
 	}
@@ -204,6 +208,23 @@ func (v *verifier) findFuncs() error {
 		return v.failf(v.funcs[prog.MaxFuncs].start, CodeTooMany, errnoE2BIG, "%d functions, at most %d are allowed", len(v.funcs), prog.MaxFuncs)
 	}
 	return nil
+}
+
+// exceptionStart returns where the exception callback starts, which nothing need call; 0 if there is
+// none (bpf_find_exception_callback_insn_off).
+func (v *verifier) exceptionStart() (int, error) {
+	for i := range v.p.Funcs {
+		switch f := &v.p.Funcs[i]; {
+		case !f.Exception:
+		case f.Linkage != prog.Global:
+			return 0, v.failf(-1, CodeException, errnoEINVAL, "the exception callback %s is not global", f.Name)
+		case f.Start <= 0 || f.Start >= len(v.insns):
+			return 0, v.failf(-1, CodeException, errnoEINVAL, "the exception callback %s is no function but the program itself", f.Name)
+		default:
+			return f.Start, nil
+		}
+	}
+	return 0, nil
 }
 
 // findKfunc resolves a call of a kernel function, dead code included.
@@ -494,8 +515,6 @@ func (v *verifier) findEffects() {
 
 func (v *verifier) kfuncEffects(f *subprog, name string) {
 	switch name {
-	case "bpf_throw":
-		f.throws = true
 	case "bpf_xdp_pull_data":
 		f.movesPkt = true
 	}

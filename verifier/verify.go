@@ -75,6 +75,7 @@ type verifier struct {
 	writesPkt  bool
 
 	insns   []insn
+	backs   []uint16 // see backOf; the way back looks at little else
 	funcs   []subprog
 	maps    []*mapInfo // those of the program, then what is derived from them
 	numMaps int        // those of the program
@@ -110,7 +111,7 @@ type verifier struct {
 	want       wanted
 	recorded   bool // the current instruction is in the history
 	idMap      idMap
-	apart      int8 // the register in which two states were not alike, -1: none
+	apart      int8 // what two states were not alike in, see explored; -1: none
 	processed  int
 	jumps      int
 	prevProc   int // processed when the last state was stored
@@ -132,7 +133,7 @@ func (v *verifier) begin(p *prog.Program, env *Env) {
 	v.gpl = p.GPL()
 	v.sleepable = p.Sleep || env.Flags&Sleepable != 0
 	v.leaks = env.Privilege == Root
-	v.strict = env.Flags&StrictAlignment != 0
+	v.strict = env.Flags&(StrictAlignment|AnyAlignment) == StrictAlignment
 	v.variant, v.known = helper.VariantOf(p.Type, p.Attach, p.Target)
 	v.ctx = nil
 	if v.known {

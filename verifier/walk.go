@@ -44,7 +44,7 @@ type insnAux struct {
 func (v *verifier) walkAll() error {
 	for i := range v.funcs {
 		if v.funcs[i].exception {
-			v.funcs[i].reached = true
+			v.funcs[i].reached, v.funcs[i].calledBack = true, true
 		}
 	}
 	if err := v.walkFunc(0); err != nil {
@@ -97,7 +97,7 @@ func (v *verifier) walk(start int) error {
 		if v.processed++; v.processed > v.limit() {
 			return v.fail(CodeTooComplex, errnoE2BIG, "the program is too large: %d instructions were explored", v.processed)
 		}
-		if v.processed&0xffff == 0 && v.env.Progress != nil {
+		if v.processed&0xfff == 0 && v.env.Progress != nil {
 			v.env.Progress(v.processed)
 		}
 		in := &v.insns[next]
@@ -121,7 +121,12 @@ func (v *verifier) walk(start int) error {
 			prev = next
 			var err error
 			v.log.before(next)
-			if next, err = v.stepSpeculative(in); err != nil {
+			if s.spec {
+				next, err = v.stepSpeculative(in)
+			} else {
+				next, err = v.step(in)
+			}
+			if err != nil {
 				return err
 			}
 			v.log.after(prev)
@@ -140,20 +145,19 @@ func (v *verifier) walk(start int) error {
 
 func (v *verifier) limit() int { return maxProcessed }
 
-// stepSpeculative is step, and ends paths that only speculation takes where Linux has barriers
-// that speculation does not pass: at an instruction that would be unsafe on such a path, and
-// behind stores that a later load may overtake.
+// stepSpeculative is step on a path that only speculation takes. It ends where Linux has barriers
+// that speculation does not pass: at an instruction that would be unsafe on such a path, and behind
+// stores that a later load may overtake.
 func (v *verifier) stepSpeculative(in *insn) (next int, err error) {
-	spec := v.cur.spec
-	if spec && in.mark&markBarrier != 0 {
+	if in.mark&markBarrier != 0 {
 		return pathEnds, nil
 	}
 	next, err = v.step(in)
-	if spec && err != nil && recoverable(err) {
+	if err != nil && recoverable(err) {
 		in.mark |= markBarrier
 		return pathEnds, nil
 	}
-	if spec && in.mark&markBarrierAfter != 0 {
+	if in.mark&markBarrierAfter != 0 {
 		next = pathEnds
 	}
 	return next, err

@@ -2,14 +2,12 @@ package main
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"flag"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/listing"
 )
 
 var disasmCommand = &command{
@@ -47,6 +45,7 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 	fs.BoolVar(&d.hex, "hex", false, "input is hex digits")
 	fs.BoolVar(&d.json, "json", false, "write JSON")
 	fs.BoolVar(&d.native, "native", false, "show the machine code beside the instructions")
+	blind := blindFlag(fs)
 	noSource := fs.Bool("no-source", false, "leave the source lines out")
 	big := bigEndianFlag(fs)
 	return func(e *env, args []string) error {
@@ -58,39 +57,20 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 			return usageErrorf("which object? \"-\" is standard input")
 		case len(args) > 2:
 			return usageErrorf("unexpected argument %q", args[2])
+		case *blind && !d.native:
+			return usageErrorf("--blind is about machine code: give --native")
 		}
-		d.dialect, d.source, d.order = dialect, !*noSource, byteOrder(*big)
+		d.dialect, d.source, d.order, d.blind = dialect, !*noSource, byteOrder(*big), *blind
 		return d.run(e, append(args, "")[:2])
 	}
 }
 
 type disassembler struct {
 	*objectFlags
-	dialect                   asm.Dialect
-	hex, json, source, native bool
-	order                     binary.ByteOrder // of raw bytes
-}
-
-// listing is a program as text.
-type listing struct {
-	Name    string        `json:"name,omitempty"`
-	Type    string        `json:"type,omitempty"`
-	Section string        `json:"section,omitempty"`
-	License string        `json:"license,omitempty"`
-	Slots   int           `json:"slots"`
-	Lines   []listingLine `json:"instructions"`
-	Native  []nativeLine  `json:"native,omitempty"`
-}
-
-// listingLine is an instruction.
-type listingLine struct {
-	Slot   int      `json:"slot"`
-	Labels []string `json:"labels,omitempty"`
-	Bytes  string   `json:"bytes"`
-	Text   string   `json:"text"`
-	File   string   `json:"file,omitempty"`
-	Line   int      `json:"line,omitempty"`
-	Source string   `json:"source,omitempty"`
+	dialect           asm.Dialect
+	hex, json, source bool
+	native, blind     bool
+	order             binary.ByteOrder // of raw bytes
 }
 
 func (d *disassembler) run(e *env, args []string) error {
@@ -121,7 +101,7 @@ func (d *disassembler) run(e *env, args []string) error {
 	if err != nil {
 		return inputErrorf("%s: it is no ELF file, and as instructions: %w", shown, err)
 	}
-	if err := d.write(e, []listing{d.list(&sandbpf.ProgramSpec{Instructions: insns}, d.order)}); err != nil {
+	if err := d.write(e, []*listing.Program{listing.Of(&sandbpf.ProgramSpec{Instructions: insns}, d.dialect, d.order)}); err != nil {
 		return err
 	}
 	if err := insns.Validate(); err != nil {
@@ -139,12 +119,12 @@ func (d *disassembler) object(e *env, spec *sandbpf.CollectionSpec, program stri
 		}
 		names = []string{p.Name}
 	}
-	var out []listing
+	var out []*listing.Program
 	for _, name := range names {
-		l := d.list(spec.Programs[name], binary.NativeEndian)
+		l := listing.Of(spec.Programs[name], d.dialect, binary.NativeEndian)
 		if d.native {
 			var err error
-			if l.Native, err = nativeOf(spec, name); err != nil {
+			if l.Native, err = nativeOf(spec, name, d.blind); err != nil {
 				return err
 			}
 		}
@@ -153,51 +133,7 @@ func (d *disassembler) object(e *env, spec *sandbpf.CollectionSpec, program stri
 	return d.write(e, out)
 }
 
-// list makes the text of a program.
-func (d *disassembler) list(p *sandbpf.ProgramSpec, order binary.ByteOrder) listing {
-	l := listing{Name: p.Name, Section: p.Section, License: p.License, Slots: p.Instructions.Slots()}
-	if p.Name != "" {
-		l.Type = p.Type.String()
-	}
-	lines := make(map[int]sandbpf.Line)
-	for _, line := range p.Lines {
-		lines[line.Slot] = line
-	}
-	texts, labels := d.texts(p.Instructions)
-	slot := 0
-	for i, ins := range p.Instructions {
-		src := lines[slot]
-		l.Lines = append(l.Lines, listingLine{
-			Slot: slot, Labels: labels[i], Text: texts[i], Bytes: hex.EncodeToString(ins.AppendBinary(nil, order)),
-			File: src.File, Line: src.Number, Source: src.Text,
-		})
-		slot += ins.Slots()
-	}
-	return l
-}
-
-// texts returns the text of each instruction, and the labels in front of it.
-func (d *disassembler) texts(insns asm.Instructions) ([]string, [][]string) {
-	texts, labels := make([]string, len(insns)), make([][]string, len(insns))
-	all := string(asm.Format{Dialect: d.dialect, Slots: true}.Append(nil, insns))
-	i := 0
-	for line := range strings.Lines(all) {
-		if i == len(insns) {
-			break
-		}
-		line = strings.TrimSuffix(line, "\n")
-		number, text, ok := strings.Cut(strings.TrimLeft(line, " "), ": ")
-		if _, err := strconv.Atoi(number); ok && err == nil {
-			texts[i] = text
-			i++
-		} else {
-			labels[i] = append(labels[i], strings.TrimSuffix(line, ":"))
-		}
-	}
-	return texts, labels
-}
-
-func (d *disassembler) write(e *env, programs []listing) error {
+func (d *disassembler) write(e *env, programs []*listing.Program) error {
 	if d.json {
 		return e.writeJSON(map[string]any{"programs": programs})
 	}
@@ -209,25 +145,10 @@ func (d *disassembler) write(e *env, programs []listing) error {
 			fmt.Fprintf(e.stdout, "; program %s: %s, section %q, license %q, %s\n", p.Name, p.Type, p.Section, p.License, plural(p.Slots, "slot"))
 		}
 		if d.native {
-			d.writeNative(e, p)
+			p.WriteNative(e.stdout, d.source)
 		} else {
-			d.writeLines(e, p)
+			p.Write(e.stdout, d.source)
 		}
 	}
 	return nil
-}
-
-func (d *disassembler) writeLines(e *env, p listing) {
-	width := len(strconv.Itoa(max(p.Slots-1, 0)))
-	last := ""
-	for _, l := range p.Lines {
-		for _, label := range l.Labels {
-			fmt.Fprintf(e.stdout, "%s:\n", label)
-		}
-		if src := fmt.Sprintf("%s:%d: %s", l.File, l.Line, l.Source); d.source && l.Line != 0 && src != last {
-			fmt.Fprintf(e.stdout, "; %s\n", src)
-			last = src
-		}
-		fmt.Fprintf(e.stdout, "%*d: %s\n", width, l.Slot, l.Text)
-	}
 }

@@ -3,11 +3,16 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/isa"
+	"github.com/sandbpf/sandbpf/internal/listing"
 	"github.com/sandbpf/sandbpf/jit"
 )
 
@@ -26,7 +31,7 @@ func TestNative(t *testing.T) {
 	for _, name := range []string{"count", "steer", "head", "jump"} {
 		out, errs, code := cli("", "disasm", "testdata/demo.o", name, "--native", "--json")
 		require.Equal(t, exitOK, code, errs)
-		var got struct{ Programs []listing }
+		var got struct{ Programs []listing.Program }
 		require.NoError(t, json.Unmarshal([]byte(out), &got))
 		require.Len(t, got.Programs, 1)
 		requireComplete(t, &got.Programs[0])
@@ -38,7 +43,7 @@ func TestNative(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 }
 
-func requireComplete(t *testing.T, p *listing) {
+func requireComplete(t *testing.T, p *listing.Program) {
 	slots := map[int]bool{-1: true}
 	for _, l := range p.Lines {
 		slots[l.Slot] = true
@@ -53,4 +58,46 @@ func requireComplete(t *testing.T, p *listing) {
 		at += len(b)
 	}
 	require.NotZero(t, at, p.Name)
+}
+
+// TestBlind looks for a constant of a program in its machine code.
+func TestBlind(t *testing.T) {
+	if isa.BigEndian {
+		t.Skip("the object in testdata is for little-endian machines")
+	}
+	if err := jit.Available(); err != nil {
+		t.Skip(err)
+	}
+	const constant = "666c6f77" // 0x776f6c66, as it lies in memory
+	plain, errs, code := cli("", "disasm", "testdata/demo.o", "count", "--native")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, plain, "0x776f6c66")
+	require.Contains(t, plain, constant)
+	blind, errs, code := cli("", "disasm", "testdata/demo.o", "count", "--native", "--blind")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, blind, "0x776f6c66")
+	require.NotContains(t, blind, constant)
+}
+
+// TestPerfMap has the machine code of a run listed for perf, in the place of an older list.
+func TestPerfMap(t *testing.T) {
+	if isa.BigEndian {
+		t.Skip("the object in testdata is for little-endian machines")
+	}
+	if err := jit.Available(); err != nil || runtime.GOOS != "linux" {
+		t.Skip("perf is for Linux: ", err)
+	}
+	name := fmt.Sprintf("/tmp/perf-%d.map", os.Getpid())
+	victim := filepath.Join(t.TempDir(), "victim")
+	require.NoError(t, os.WriteFile(victim, []byte("mine"), 0o666))
+	require.NoError(t, os.Symlink(victim, name))
+	defer os.Remove(name)
+	_, errs, code := cli("", "run", "testdata/demo.o", "count", "--packet", "00", "--perf-map", "--blind")
+	require.Equal(t, exitOK, code, errs)
+	list, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Regexp(t, `^[0-9a-f]+ [0-9a-f]+ bpf_prog_count\n$`, string(list))
+	kept, err := os.ReadFile(victim)
+	require.NoError(t, err)
+	require.Equal(t, "mine", string(kept))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -40,15 +41,10 @@ the second, which may both be empty. Give it a script like this one as
 }
 
 func setupPlugin(fs *flag.FlagSet) func(*env, []string) error {
-	engine := engineFlag(fs)
+	vm := newVMFlags(fs)
 	program := fs.String("program", "", "the program as `HEX`, instead of on standard input")
-	limit := limitFlag(fs)
 	debug := fs.Bool("debug", false, "write the program to standard error before it runs")
-	return func(e *env, args []string) error {
-		options, err := vmOptions(*engine, *limit)
-		if err != nil {
-			return err
-		}
+	return func(e *env, args []string) (err error) {
 		if len(args) > 1 {
 			return usageErrorf("unexpected argument %q", args[1])
 		}
@@ -79,6 +75,11 @@ func setupPlugin(fs *flag.FlagSet) func(*env, []string) error {
 				return err
 			}
 		}
+		options, done, err := vm.vmOptions()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
 		r0, err := runMemory(insns, memory, options...)
 		if err != nil {
 			return err

@@ -47,10 +47,10 @@ Examples:
 // runFlags is what the command line of run asks for.
 type runFlags struct {
 	*objectFlags
+	*vmFlags
 	pcap, packet, mem       *string
-	typ, engine             *string
+	typ                     *string
 	repeat                  *int
-	limit                   *uint64
 	json, verbose, sanitize *bool
 	unverified              *bool
 }
@@ -58,14 +58,13 @@ type runFlags struct {
 func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 	f := &runFlags{
 		objectFlags: newObjectFlags(fs),
+		vmFlags:     newVMFlags(fs),
 
 		pcap:       fs.String("pcap", "", "packets of this capture `FILE`, pcap or pcapng"),
 		packet:     fs.String("packet", "", "one packet, `HEX` digits from the Ethernet header on"),
 		mem:        fs.String("mem", "", "`HEX` digits of the memory of a program without a type"),
 		typ:        fs.String("type", "", "the program's type is `NAME` (xdp, tc, socket, memory), whatever its section says"),
-		engine:     engineFlag(fs),
 		repeat:     fs.Int("repeat", 1, "run over the input `N` times, and measure the time"),
-		limit:      limitFlag(fs),
 		json:       fs.Bool("json", false, "write JSON"),
 		verbose:    fs.Bool("v", false, "show each packet"),
 		unverified: fs.Bool("without-verifier", false, "run what Linux would refuse: every access is checked when it is made"),
@@ -79,11 +78,7 @@ func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 	return func(e *env, args []string) error { return f.run(e, args, given) }
 }
 
-func (f *runFlags) run(e *env, args []string, given func(string) bool) error {
-	options, err := vmOptions(*f.engine, *f.limit)
-	if err != nil {
-		return err
-	}
+func (f *runFlags) run(e *env, args []string, given func(string) bool) (err error) {
 	switch {
 	case len(args) == 0:
 		return usageErrorf("which object?")
@@ -107,6 +102,11 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) error {
 	if err := f.setType(p, given("mem")); err != nil {
 		return err
 	}
+	options, done, err := f.vmOptions()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	if *f.unverified {
 		options = append(options, sandbpf.WithoutVerifier())
 	}

@@ -277,7 +277,7 @@ func BenchmarkTwoCPUs(b *testing.B) {
 		one := eventsOf(b, p, data, 1)
 		ratios = append(ratios, float64(eventsOf(b, p, data, 2))/float64(one))
 	}
-	fmt.Printf("\ntwo goroutines on two CPUs: %.2f times the events of one\n", median(ratios))
+	fmt.Printf("\ntwo goroutines on two CPUs: %.2f times the events of one (bar: at least 1.90)\n", median(ratios))
 }
 
 // eventsOf returns how many runs some goroutines make in a while.
@@ -348,7 +348,7 @@ func BenchmarkFirewall(b *testing.B) {
 	}
 	fmt.Printf("\nfirewall: %.1f ns per packet", median(ours))
 	if theirs != nil {
-		fmt.Printf(", Linux %.1f ns: %.2f", median(theirs), median(ours)/median(theirs))
+		fmt.Printf(", Linux %.1f ns: %.2f (bar: at most 1.00)", median(theirs), median(ours)/median(theirs))
 	}
 	fmt.Println()
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -123,6 +125,18 @@ func funcStarts(insns []asm.Instruction) []int {
 	return list
 }
 
+// starts is funcStarts with the exception callback, which nothing need call.
+func (s *Subject) starts() []int {
+	list := funcStarts(s.Prog.Insns)
+	for _, f := range s.Prog.Funcs {
+		if f.Exception {
+			list = append(list, f.Start)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // addFuncInfo makes functions of func_info, or a refusal.
 func (s *Subject) addFuncInfo(c *Case, t *types) {
 	r := c.FuncInfo
@@ -155,7 +169,10 @@ func (s *Subject) addFuncInfo(c *Case, t *types) {
 		}
 	}
 	s.Prog.Funcs = funcs
-	starts := funcStarts(s.Prog.Insns)
+	if s.early = markException(t, r, funcs); s.early != nil {
+		return
+	}
+	starts := s.starts()
 	if len(starts) != len(funcs) {
 		s.late = refusal(-1, "func_info has %d functions, the program %d", len(funcs), len(starts))
 		return
@@ -166,6 +183,32 @@ func (s *Subject) addFuncInfo(c *Case, t *types) {
 			return
 		}
 	}
+}
+
+// exceptionTag is the declaration tag of a program's entry that names its exception callback.
+const exceptionTag = "exception_callback:"
+
+// markException finds the exception callback (bpf_find_exception_callback_insn_off).
+func markException(t *types, r *Records, funcs []prog.Func) *verifier.Error {
+	entry, err := t.byID(r.word(0, 1))
+	fn, ok := entry.(*btf.Func)
+	if err != nil || !ok {
+		return nil
+	}
+	for _, tag := range fn.Tags {
+		name, ok := strings.CutPrefix(tag, exceptionTag)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(funcs, func(f prog.Func) bool { return f.Name == name })
+		if i < 0 {
+			e := refusal(-1, "there is no exception callback %s", name)
+			e.Code, e.Errno = verifier.CodeException, 2
+			return e
+		}
+		funcs[i].Exception = true
+	}
+	return nil
 }
 
 // addLineInfo makes source lines of line_info, or a refusal.
@@ -181,7 +224,7 @@ func (s *Subject) addLineInfo(c *Case, t *types) {
 		s.late = err
 		return
 	}
-	starts := funcStarts(s.Prog.Insns)
+	starts := s.starts()
 	for i := range r.Count {
 		off := int(r.word(i, 0))
 		file, fileOK := t.text(r.word(i, 1))

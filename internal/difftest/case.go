@@ -47,6 +47,8 @@ type Case struct {
 	// not in it are called by the id of the kernel's BTF.
 	Kfuncs    map[int32]string   `json:"kfuncs,omitempty"`
 	Privilege verifier.Privilege `json:"privilege,omitempty"`
+
+	structs structs // of the program's own, that its BTF has
 }
 
 // Map is a map that a program uses.

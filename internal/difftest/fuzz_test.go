@@ -3,17 +3,19 @@ package difftest
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/verifier"
 )
 
 // verdictOf verifies a case that a fuzz test has made: whatever it is, there is a verdict.
-func verdictOf(t *testing.T, c *Case) *Outcome {
+func verdictOf(t *testing.T, c *Case) (*Subject, *Outcome) {
 	s, err := c.Subject()
 	require.NoError(t, err)
 	s.Patience = maxExplored
@@ -26,7 +28,7 @@ func verdictOf(t *testing.T, c *Case) *Outcome {
 		require.NotZero(t, o.Err.Errno)
 		require.NotEmpty(t, fmt.Sprintf("%+v", o.Err))
 	}
-	return o
+	return s, o
 }
 
 // FuzzVerifyBytes takes any bytes for the instructions of a program.
@@ -106,12 +108,12 @@ func FuzzVerifyMutated(f *testing.F) {
 			require.NoError(t, err)
 		}
 		mutate(c.Insns, changes)
-		o := verdictOf(t, c)
+		s, o := verdictOf(t, c)
 		if pick%2 == 0 || !o.Accepted() {
 			return
 		}
 		r := newRunner(t, pick)
-		if p, ok := r.program(c, o.Proof, nil); ok {
+		if p, ok := r.program(c, s, o.Proof, nil); ok {
 			require.NoError(t, r.run(p, c.Privilege))
 		}
 	})
@@ -119,15 +121,18 @@ func FuzzVerifyMutated(f *testing.F) {
 
 // TestMutated is FuzzVerifyMutated for a few programs, against the states of all paths too.
 func TestMutated(t *testing.T) {
-	s := &soundness{runner: newRunner(t, *firstSeed)}
 	n := seeds(500)
-	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
-		c, err := GenerateRunnable(seed).Case(fmt.Sprintf("seed-%d", seed))
-		require.NoError(t, err)
-		mutate(c.Insns, s.bytes(4*(1+s.r.IntN(3))))
-		s.checkCase(c, seed)
-	}
-	t.Logf("%d programs: %d accepted, %d of them without CAP_PERFMON too; %d with all states, which %d executed instructions were compared with",
-		s.programs, s.accepted, s.withoutPerfmon, s.observed, s.executed)
-	require.Greater(t, s.accepted, s.programs/20)
+	var total soundness
+	enginetest.Sweep(t, *firstSeed, n, func(t *testing.T) func(uint64) {
+		s := newSoundness(t, &total)
+		return func(seed uint64) {
+			c, err := GenerateRunnable(seed).Case("seed-" + strconv.FormatUint(seed, 10))
+			require.NoError(t, err)
+			s.source.Seed(seed, 3)
+			mutate(c.Insns, s.bytes(4*(1+s.r.IntN(3))))
+			s.checkCase(c, seed)
+		}
+	})
+	t.Log(total.String())
+	require.Greater(t, total.accepted, int(n)/20)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/maps"
 	"github.com/sandbpf/sandbpf/verifier"
@@ -25,9 +26,10 @@ import (
 //	raw opcode dst src off imm
 type textCase struct {
 	*Case
-	archive string // the file that it is in
-	decls   []decl
-	names   []string // of Case.Maps
+	archive   string // the file that it is in
+	decls     []decl
+	names     []string // of Case.Maps
+	exception string   // the function that is called back by bpf_throw
 }
 
 var mapTypes = map[string]maps.Type{
@@ -35,7 +37,8 @@ var mapTypes = map[string]maps.Type{
 	"ringbuf": maps.RingBuf, "array_of_maps": maps.ArrayOfMaps, "sockmap": maps.SockMap, "stack_trace": maps.StackTrace,
 	"percpu_array": maps.PerCPUArray, "percpu_hash": maps.PerCPUHash, "lpm_trie": maps.LPMTrie, "queue": maps.Queue,
 	"devmap": maps.DevMap, "cpumap": maps.CPUMap, "xskmap": maps.XSKMap, "arena": maps.Arena,
-	"sk_storage": maps.SkStorage, "task_storage": maps.TaskStorage, "user_ringbuf": maps.UserRingbuf,
+	"sk_storage": maps.SkStorage, "task_storage": maps.TaskStorage, "user_ringbuf": maps.UserRingbuf, "lru_hash": maps.LRUHash,
+	"hash_of_maps": maps.HashOfMaps,
 }
 
 // textKeys are what the head of a program may say. All but linux may be left out.
@@ -58,6 +61,16 @@ var textKeys = map[string]func(c *textCase, value string) error{
 		}
 		c.Privilege = verifier.CapBPF
 		return nil
+	},
+	"struct": func(c *textCase, value string) error { // name type member tag; type member; see parseStruct
+		t, err := c.structs.parseStruct(value)
+		c.structs = append(c.structs, t)
+		return err
+	},
+	"exception": func(c *textCase, value string) error { c.exception = value; return nil },
+	"target": func(c *textCase, value string) (err error) { // of an iterator or tracepoint: "iter/task", "tp_btf/sys_enter"
+		c.AttachBTF, err = targetID(value)
+		return err
 	},
 	"map": (*textCase).addMap, // name type key=4 value=8 entries=1 flags=128 btf=lock frozen=00112233
 	"func": func(c *textCase, value string) error { // static int cb(u64, void *); the entry comes first, by itself
@@ -113,7 +126,7 @@ func (c *textCase) addMap(text string) error {
 		case "extra":
 			m.Extra, err = strconv.ParseUint(value, 0, 64)
 		case "btf":
-			m = m.withValue(value)
+			m = m.withValue(value, c.structs)
 		case "inner":
 			inner := m
 			inner.Type = uint32(maps.Array)
@@ -180,7 +193,11 @@ func (c *textCase) assemble(body string) error {
 		}
 		source.WriteString(line)
 	}
-	insns, err := asm.Parse(source.String())
+	text, err := c.typeIDs(source.String())
+	if err != nil {
+		return err
+	}
+	insns, err := asm.Parse(text)
 	if err != nil {
 		return err
 	}
@@ -202,6 +219,39 @@ func (c *textCase) assemble(body string) error {
 	return c.declareFuncs(symbols)
 }
 
+// typeIDs replaces typeid(name) by the id of a struct in the program's BTF.
+func (c *textCase) typeIDs(text string) (string, error) {
+	for {
+		before, rest, ok := strings.Cut(text, "typeid(")
+		if !ok {
+			return text, nil
+		}
+		name, after, _ := strings.Cut(rest, ")")
+		t, _ := c.structs.namedType(name)
+		if t == nil || t.TypeName() != name {
+			return "", fmt.Errorf("no struct %q", name)
+		}
+		v := newVocabulary(prog.Unspec, c.structs)
+		text = fmt.Sprint(before, v.add(t), after)
+	}
+}
+
+// targetID returns the id of what a program attaches to.
+func targetID(name string) (uint32, error) {
+	kind, target, _ := strings.Cut(name, "/")
+	lookup := linux.IterID
+	if kind == "tp_btf" {
+		lookup = linux.TracepointID
+	}
+	const maxID = 1 << 18
+	for id := range uint32(maxID) {
+		if name, ok := lookup(id); ok && name == target {
+			return id, nil
+		}
+	}
+	return 0, fmt.Errorf("no target %q", name)
+}
+
 func parseRaw(text string) (asm.Instruction, error) {
 	var n [5]int64
 	fields := strings.Fields(text)
@@ -217,12 +267,16 @@ func parseRaw(text string) (asm.Instruction, error) {
 	return asm.Instruction{Op: asm.Opcode(n[0]), Dst: asm.Register(n[1]), Src: asm.Register(n[2]), Off: int16(n[3]), Imm: n[4]}, nil
 }
 
-// declareFuncs makes BTF and func_info if functions are declared.
+// declareFuncs makes BTF and func_info if functions or structs are declared.
 func (c *textCase) declareFuncs(symbols map[string]int) error {
-	if len(c.decls) == 0 {
+	if len(c.decls) == 0 && len(c.structs) == 0 {
 		return c.declare(nil, nil)
 	}
-	decls, starts := []decl{{name: "entry", global: true, ret: "int", params: []string{"ctx *"}}}, []int{0}
+	entry := decl{name: "entry", global: true, ret: "int", params: []string{"ctx *"}}
+	if c.exception != "" {
+		entry.tags = []string{exceptionTag + c.exception}
+	}
+	decls, starts := []decl{entry}, []int{0}
 	for _, d := range c.decls {
 		start, ok := symbols[d.name]
 		if !ok {

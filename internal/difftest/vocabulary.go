@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -53,10 +54,19 @@ func structOf(name string, size uint32, members ...btf.Member) *btf.Struct {
 
 // opaque is a struct of n words that only the kernel looks into.
 func opaque(name string, n uint32) *btf.Struct {
-	return structOf(name, n*8, field("__opaque", &btf.Array{Index: typeU32, Type: typeU64, Nelems: n}, 0))
+	return once(structOf(name, n*8, field("__opaque", &btf.Array{Index: typeU32, Type: typeU64, Nelems: n}, 0)))
 }
 
-func word(name string) *btf.Struct { return structOf(name, 4, field("val", typeU32, 0)) }
+func word(name string) *btf.Struct { return once(structOf(name, 4, field("val", typeU32, 0))) }
+
+var kernelStructs sync.Map // by name
+
+// once returns the same struct for all of that name: Linux finds the kernel's structs in a program's by the
+// first of each name.
+func once(t *btf.Struct) *btf.Struct {
+	first, _ := kernelStructs.LoadOrStore(t.Name, t)
+	return first.(*btf.Struct)
+}
 
 // kptr is a tagged pointer to a task.
 func kptr(tag string) btf.Type {
@@ -79,6 +89,7 @@ type decl struct {
 	global bool
 	ret    string
 	params []string
+	tags   []string // declaration tags
 }
 
 // parseDecl reads a declaration.
@@ -97,16 +108,18 @@ func parseDecl(text string) (decl, error) {
 	return d, nil
 }
 
-// vocabulary builds the BTF of a program of a type: the types above and its functions.
+// vocabulary builds the BTF of a program of a type: the types above, its own structs and
+// its functions.
 type vocabulary struct {
 	progType prog.Type
+	own      structs
 	builder  btf.Builder
 	err      error
 }
 
 // newVocabulary adds the types, each at its place.
-func newVocabulary(progType prog.Type) *vocabulary {
-	v := &vocabulary{progType: progType}
+func newVocabulary(progType prog.Type, own structs) *vocabulary {
+	v := &vocabulary{progType: progType, own: own}
 	v.add(typeInt)
 	v.add(typeU32)
 	v.add(typeU64)
@@ -115,6 +128,9 @@ func newVocabulary(progType prog.Type) *vocabulary {
 	}
 	v.addAt(idNodeX, typeNodeX)
 	v.addAt(idNode, typeNode)
+	for _, t := range own {
+		v.add(t)
+	}
 	return v
 }
 
@@ -163,6 +179,9 @@ func (v *vocabulary) typeOf(name string) btf.Type {
 	case "struct forward":
 		return &btf.Fwd{Name: "forward", Kind: btf.FwdStruct}
 	}
+	if own := v.own.find(strings.TrimPrefix(name, "struct ")); own != nil {
+		return own
+	}
 	if name == "struct "+v.ctx() {
 		return structOf(v.ctx(), 8, field("a", typeU64, 0))
 	}
@@ -179,7 +198,7 @@ func (v *vocabulary) ctx() string {
 
 // function adds a function and returns its id.
 func (v *vocabulary) function(d decl) btf.TypeID {
-	fn := &btf.Func{Name: d.name, Linkage: btf.StaticFunc}
+	fn := &btf.Func{Name: d.name, Linkage: btf.StaticFunc, Tags: d.tags}
 	if d.global {
 		fn.Linkage = btf.GlobalFunc
 	}
@@ -210,7 +229,7 @@ func (v *vocabulary) marshal() ([]byte, error) {
 // declare gives the case BTF and func_info: its functions start at the given slots. Maps
 // that have BTF get the same.
 func (c *Case) declare(decls []decl, starts []int) error {
-	v := newVocabulary(prog.Type(c.ProgType))
+	v := newVocabulary(prog.Type(c.ProgType), c.structs)
 	r := &Records{Count: len(decls), Size: funcInfoSize}
 	for i, d := range decls {
 		r.Hex = binary.LittleEndian.AppendUint32(r.Hex, uint32(starts[i]))
@@ -231,10 +250,14 @@ func (c *Case) declare(decls []decl, starts []int) error {
 	return nil
 }
 
-// withValue gives a map the value type of that name.
-func (m Map) withValue(name string) Map {
-	v := newVocabulary(prog.Unspec)
-	m.BTFKey, m.BTFValue = uint32(v.add(typeInt)), uint32(v.add(mapValues[name]))
-	m.ValueSize = mapValues[name].Size
+// withValue gives a map the value type of that name, which may be one of the program's own.
+func (m Map) withValue(name string, own structs) Map {
+	t := own.find(name)
+	if t == nil {
+		t = mapValues[name]
+	}
+	v := newVocabulary(prog.Unspec, own)
+	m.BTFKey, m.BTFValue = uint32(v.add(typeInt)), uint32(v.add(t))
+	m.ValueSize = t.Size
 	return m
 }

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -187,6 +188,9 @@ func (g *Generator) aim() {
 			to = min(to, i+1+g.r.IntN(8))
 		}
 		off := slots[to] - slots[i] - 1
+		if off < math.MinInt16 || off > math.MaxInt16 { // more than most jumps can go
+			off = 0
+		}
 		switch ins.Kind() {
 		case asm.KindCallLocal:
 			ins.Imm = int64(off)

@@ -47,7 +47,7 @@ var inside = map[string][]string{
 		"verifier", "internal/lower", "interp", "jit", "hooks"},
 	"loader":      {".", "asm", "internal/btftype", "internal/linux", "internal/prog", "maps"},
 	"bpftest":     {".", "hooks", "loader", "maps", "verifier"},
-	"cmd/sandbpf": append(slices.Clip(public), "internal/prog"), // types, which the façade does not name
+	"cmd/sandbpf": append(slices.Clip(public), "internal/listing", "internal/prog"), // types, which the façade does not name
 	"examples":    public,
 
 	"internal/difftest":   {"asm", "internal/btftype", "internal/prog", "internal/linux", "verifier", "maps"},
@@ -55,6 +55,7 @@ var inside = map[string][]string{
 	"internal/kernel":     {}, // an oracle for tests
 	"internal/helper/gen": {},
 	"internal/linux/gen":  {"internal/helper"},
+	"internal/listing":    {".", "asm"},
 	"internal/bench":      {},
 	"internal/imports":    {},
 	"internal/pcapgen":    {},
@@ -69,10 +70,10 @@ var public = []string{".", "asm", "maps", "hooks", "loader", "bpftest", "verifie
 // entry is for tests only.
 var outside = map[string][]string{
 	"github.com/cilium/ebpf":       {"loader", "internal/kernel", "internal/btftype", "internal/difftest"},
-	"golang.org/x/sys":             {"internal/mem", "internal/kernel"},
+	"golang.org/x/sys":             {"internal/mem", "internal/kernel", "jit"},
 	"github.com/gopacket/gopacket": {"cmd/sandbpf", "examples"},
 	"golang.org/x/net":             {"cmd/sandbpf", "examples"},
-	"golang.org/x/arch":            {"cmd/sandbpf"},
+	"golang.org/x/arch":            {"internal/listing"},
 }
 
 // forTests are the modules of others that tests may import on top of those.

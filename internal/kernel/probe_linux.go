@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -91,17 +91,62 @@ var Available = sync.OnceValue(func() error {
 
 // The kernel frees programs in the background, and one that is given thousands
 // in a moment can lock itself up: the workers that free them all wait for the
-// lock of a load that waits for a worker. So a process takes its time.
+// lock of a load that waits for a worker. So a process takes its time, and waits
+// where it sees that the workers do not keep up.
 const (
-	loadsPerPause = 64
-	pause         = 50 * time.Millisecond
+	loadsPerSecond = 250
+	loadsAtOnce    = 64
+	maxUnfreed     = 64 << 10 // KiB of the kernel's memory, more than at the first load
+	maxWait        = 2 * time.Second
 )
 
-var loads atomic.Uint64
+// paceState is how the process has loaded programs so far.
+type paceState struct {
+	mu     sync.Mutex
+	due    time.Time // when the next load may begin, or before now
+	loads  int
+	before int // KiB in use at the first load
+}
+
+var pace paceState
 
 // throttle is called before every load.
 func throttle() {
-	if loads.Add(1)%loadsPerPause == 0 {
-		time.Sleep(pause)
+	p := &pace
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.loads++; p.loads%loadsAtOnce == 1 {
+		p.waitForFrees()
 	}
+	now := time.Now()
+	if earliest := now.Add(-loadsAtOnce * time.Second / loadsPerSecond); p.due.Before(earliest) {
+		p.due = earliest
+	}
+	time.Sleep(p.due.Sub(now))
+	p.due = p.due.Add(time.Second / loadsPerSecond)
+}
+
+func (p *paceState) waitForFrees() {
+	used := vmallocUsed()
+	if p.loads == 1 {
+		p.before = used
+	}
+	for end := time.Now().Add(maxWait); used > p.before+maxUnfreed && time.Now().Before(end); used = vmallocUsed() {
+		time.Sleep(maxWait / 20)
+	}
+}
+
+// vmallocUsed is how much memory the kernel has mapped, programs among it, in KiB; 0 if it
+// does not say.
+func vmallocUsed() (n int) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if _, err := fmt.Sscanf(line, "VmallocUsed: %d kB", &n); err == nil {
+			return n
+		}
+	}
+	return 0
 }

@@ -448,19 +448,14 @@ func TestFromCode(t *testing.T) {
 	b = append(b, 0xff, 0xcb)                             // dec ebx
 	b = append(b, 0x75, byte(loop-len(b)-2))              // jnz loop
 	b = append(b, 0x5b, 0xc3)                             // pop rbx; ret
-	code, err := mem.NewCode(len(b))
+	code, err := mem.NewCode(b)
 	if err != nil {
 		t.Skip(err)
 	}
 	defer func() { require.NoError(t, code.Release()) }()
-	start, err := code.Write(b)
-	require.NoError(t, err)
-	if err := code.Seal(); err != nil {
-		t.Skip(err)
-	}
 	want := uint64(m.LookupProg(0, keyOf(20, 1)))
 	call := func(*rand.Rand) error {
-		if got := leaftest.Call(start, &leaftest.Regs{}); got != want {
+		if got := leaftest.Call(code.Addr(), &leaftest.Regs{}); got != want {
 			return fmt.Errorf("%#x, want %#x", got, want)
 		}
 		return nil

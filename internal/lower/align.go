@@ -5,17 +5,17 @@ package lower
 // backwards go to several blocks of one loop, as compilers lay out loops that branch, those are
 // on the way and padding in front of them is executed.
 func Align(p *Program) {
-	last := p.backJumps()
+	last, align := p.backJumps(), p.does(PassAlign)
 	head := int32(-1) // the nearest in front of which none is known to be an innermost one
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		b.Back = last[i]
 		if b.LoopHead && !b.Guard && !b.Dead {
 			head = int32(i)
-			b.Align = b.Fast
+			b.Align = align && b.Fast
 		}
 		if head >= 0 && last[head] == int32(i) {
-			p.Blocks[head].Align = !p.Blocks[head].Copied
+			p.Blocks[head].Align = align && !p.Blocks[head].Copied
 			head = -1
 		}
 	}

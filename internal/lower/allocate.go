@@ -200,11 +200,19 @@ func (a *allocation) finish() bool {
 	if last != nil {
 		in = last.Ins
 		if in.Op == Jump {
-			var ok1, ok2 bool
-			in.A, ok1 = a.after(last.a, target)
-			in.B, ok2 = a.after(last.b, target)
-			if !ok1 || !ok2 {
-				return false
+			for _, o := range [...]struct {
+				v value
+				r *Reg
+			}{{last.a, &in.A}, {last.b, &in.B}} {
+				r, ok := a.after(o.v, target)
+				if !ok { // keep it where nobody looks behind the jump
+					if r = a.unused(target | bit(a.where(last.a)) | bit(a.where(last.b))); r == None {
+						return false
+					}
+					moves = append(moves, Ins{Op: Mov, Wide: true, Dst: r, A: None, B: a.where(o.v), Index: None, Slot: in.Slot})
+					target |= bit(r)
+				}
+				*o.r = r
 			}
 		}
 	}
@@ -250,6 +258,16 @@ func (a *allocation) after(v value, target Regs) (Reg, bool) {
 		}
 	}
 	return None, false
+}
+
+// unused returns a register that does not matter at the end and is none of those taken.
+func (a *allocation) unused(taken Regs) Reg {
+	for r := range framePointer {
+		if !(a.live | taken).Has(r) {
+			return r
+		}
+	}
+	return None
 }
 
 // sequence appends moves that happen all at once as a list of single ones.

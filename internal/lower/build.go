@@ -15,14 +15,18 @@ type Env struct {
 	HasHelper func(fn asm.BuiltinFunc) bool
 	// Cells returns the array that the map at an address is, if it is one. Nil: helpers are
 	// not known, and all are called.
-	Cells  func(addr uint64) (mem.Cells, bool)
-	Proof  *verifier.Proof // nil: nothing is proved
-	Layout *prog.CtxLayout // of the context that the proof is about
+	Cells func(addr uint64) (mem.Cells, bool)
+	Proof *verifier.Proof // nil: nothing is proved
+	// Popcount says that the machine has an instruction that counts bits.
+	Popcount bool
+	Layout   *prog.CtxLayout // of the context that the proof is about
+
+	Without Pass // passes to leave out
 }
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	b := builder{Program: &Program{P: p}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
+	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
 	if err := b.leaders(); err != nil {
 		return nil, err
 	}
@@ -269,6 +273,7 @@ func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
 // function's own frame, by r10, which the interpreter takes for granted as well.
 func (b *builder) prove(in *Ins) {
 	in.Check = !onStack(in)
+	in.Private = !in.Check
 	if b.env.Proof == nil {
 		return
 	}
@@ -279,6 +284,7 @@ func (b *builder) prove(in *Ins) {
 	switch a.Memory {
 	case verifier.MemStack, verifier.MemMapValue, verifier.MemMapKey, verifier.MemPacket, verifier.MemSized:
 		in.Check = false
+		in.Private = a.Memory == verifier.MemStack || a.Memory == verifier.MemPacket
 	case verifier.MemCtx:
 		b.proveCtx(in, a)
 	}

@@ -10,7 +10,7 @@ const maxInlined = 24
 // call nothing, keep to themselves what they do to r6 to r9 and the stack, and cannot fault.
 // What follows the call becomes part of the same block.
 func (p *Program) inlineCalls() {
-	if p.Shared {
+	if p.Shared || !p.does(PassCalls) {
 		return
 	}
 	preds := p.predecessors()

@@ -8,6 +8,9 @@ const maxDuplicated = 6
 // what the cases of a switch have in common, as a rule. Each way then goes back to the head
 // by itself, with branches of its own for the processor to learn.
 func Duplicate(p *Program) {
+	if !p.does(PassDuplicate) {
+		return
+	}
 	for i := int32(len(p.Blocks)) - 1; i >= 0; i-- { // where they lead to comes first
 		b := &p.Blocks[i]
 		in := b.Last()

@@ -45,6 +45,9 @@ func (p *Program) liveness() {
 // narrowness finds for each block the registers whose upper half is zero at its
 // beginning, on all ways that lead there.
 func (p *Program) narrowness() {
+	if !p.does(PassNarrow) {
+		return
+	}
 	const unknown = AllRegs // nothing has come here yet
 	changed := make([]bool, len(p.Blocks))
 	for i := range p.Blocks {
@@ -115,7 +118,7 @@ func narrowResult(in *Ins, narrow func(Reg) bool) bool {
 		return in.Op >= Mov && in.Op <= Lea || in.Op == Atomic
 	}
 	switch in.Op {
-	case CPUID, Random:
+	case CPUID, Random, Popcount:
 		return true
 	case Mov:
 		if in.B == None {

@@ -9,7 +9,7 @@ import (
 
 // inline makes in what a call of a helper does, if that is little enough.
 func (b *builder) inline(fn asm.BuiltinFunc, in *Ins) bool {
-	if b.env.Cells == nil {
+	if b.env.Cells == nil || !b.does(PassLookups) {
 		return false
 	}
 	switch fn {

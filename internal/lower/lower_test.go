@@ -56,6 +56,9 @@ func TestOptimise(t *testing.T) {
 		{"rotation in place", "r0 = r1; r0 <<= 13; r1 >>= 51; r0 |= r1; exit", "r0 = r1 rol 13; exit"},
 		{"rotation of 32 bits", "w0 = w1; w3 = w1; w0 <<= 5; w3 >>= 27; w0 |= w3; exit", "w0 = r1 rol 5; exit"},
 		{"no rotation", "r3 = r1; r3 <<= 13; r0 = r1; r0 >>= 50; r0 |= r3; exit", "r3 = r1 << 13; r1 = r1 >> 50; r0 = r1 | r3; exit"},
+		{"rotated product", "w2 = w1; w2 *= 0x16a88000; w1 *= 0xcc9e2d51; w1 >>= 17; w1 |= w2; w0 = w1; exit", "w1 = r1 * -862048943; w0 = r1 rol 15; exit"},
+		{"other product", "w2 = w1; w2 *= 0x16a98000; w1 *= 0xcc9e2d51; w1 >>= 17; w1 |= w2; w0 = w1; exit",
+			"w2 = r1 * 380207104; w1 = r1 * -862048943; r1 = r1 >> 17; r0 = r1 | r2; exit"},
 		{"power of two", "r0 = r1; r0 *= 8; r2 /= 16; r0 += r2; exit", "r1 = r1 << 3; r2 = r2 >> 4; r0 = r1 + r2; exit"},
 		{"modulo", "r0 = r1; r0 %= 64; exit", "r0 = r1 & 63; exit"},
 		{"large constant, once", "r3 = 0x123456789a ll; r1 += r3; r2 ^= r3; r0 = r1; r0 *= r2; exit",
@@ -75,6 +78,13 @@ func TestMovesAtTheEnd(t *testing.T) {
 	p := build(t, "r0 = 0; r3 = r1; r1 = r2; r2 = r3; call bpf_ktime_get_ns; exit", Env{})
 	Optimise(p)
 	require.Contains(t, p.text(), "r1 <-> r2")
+}
+
+// TestOperandOfAJump keeps what only the jump at the end looks at, which the moves in front of it overwrite.
+func TestOperandOfAJump(t *testing.T) {
+	p := build(t, "r3 = r2; r2 += 3; r0 = r2; if r3 < 9 goto out; r0 ^= r2; out: exit", Env{})
+	Optimise(p)
+	require.Equal(t, "r0 = r2 + 3; r1 = r2; r2 = r0; if r1 jlt 9 goto 2", p.Blocks[0].text())
 }
 
 // TestUnroll shows guard, copies and the loop as it was.

@@ -2,11 +2,16 @@ package lower
 
 // Optimise rewrites the blocks of p, each on its own.
 func Optimise(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
 	p.liveness()
 	p.narrowness()
+	p.constants = p.findConstants()
 	o := optimiser{p: p}
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
+		b.Origin = int32(i)
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
@@ -16,6 +21,9 @@ func Optimise(p *Program) {
 
 // OptimiseJoined rewrites the blocks that have been put together of others.
 func OptimiseJoined(p *Program) {
+	if !p.does(PassBlocks) {
+		return
+	}
 	o := optimiser{p: p}
 	for i := range p.Blocks {
 		if p.Blocks[i].Joined {
@@ -32,6 +40,7 @@ func (o *optimiser) optimise(b *Block) {
 		read, written := p.Uses(b, last)
 		live = live&^written | read
 	}
+	o.enter(b)
 	o.values(b)
 	o.need(live)
 	out, ok := o.allocate(o.result[:0], live)

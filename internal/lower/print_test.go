@@ -39,6 +39,8 @@ func (in *Ins) text() string {
 		return fmt.Sprintf("%s = -%v", dst, in.A)
 	case Zext, Sext, Swap:
 		return fmt.Sprintf("%s = %s%d %v", dst, map[Op]string{Zext: "zext", Sext: "sext", Swap: "swap"}[in.Op], 8*int(in.Size), in.A)
+	case Popcount:
+		return fmt.Sprintf("%s = popcount %v", dst, in.A)
 	case Load:
 		return fmt.Sprintf("%s = %s", dst, m)
 	case Store:

@@ -14,6 +14,9 @@ import "github.com/sandbpf/sandbpf/asm"
 // instruction as without copies. The copies of a loop that branches are in an order
 // of their own, in which all ways lead forwards to R.
 func Unroll(p *Program) {
+	if !p.does(PassUnroll) {
+		return
+	}
 	u := unroller{p: p, loops: p.innermostLoops()}
 	if len(u.loops) == 0 {
 		return

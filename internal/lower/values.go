@@ -26,21 +26,24 @@ type def struct {
 	node   int32
 	last   int32 // the last node that reads it
 	uses   int32
-	narrow bool // the upper half is zero
+	bits   uint64 // that may be set
 	needed bool
 	reg    Reg // where it is kept
 }
 
 // optimiser works on one block at a time; its slices are reused for the next.
 type optimiser struct {
-	p      *Program
-	b      *Block
-	cur    [asm.NumRegisters]value // what each register holds
-	nodes  []node
-	defs   []def
-	consts []int64
-	loaded []loaded // constants that are in registers
-	result []Ins
+	p   *Program
+	b   *Block
+	cur [asm.NumRegisters]value // what each register holds
+	// The registers that hold constants at the beginning, and which.
+	constIn Regs
+	constAt *[framePointer]int64
+	nodes   []node
+	defs    []def
+	consts  []int64
+	loaded  []loaded // constants that are in registers
+	result  []Ins
 }
 
 // loaded is a constant that a node has brought into a register.
@@ -72,21 +75,21 @@ func (o *optimiser) constant(k int64) value {
 
 // constOf returns the constant that v is.
 func (o *optimiser) constOf(v value) (int64, bool) {
-	if v > constBase {
-		return 0, false
+	if v <= constBase {
+		return o.consts[constBase-v], true
 	}
-	return o.consts[constBase-v], true
+	if v < firstDef && o.constIn.Has(Reg(v)) {
+		return o.constAt[v], true
+	}
+	return 0, false
 }
 
-// narrow reports whether the upper half of v is known to be zero.
-func (o *optimiser) narrow(v value) bool {
-	if k, ok := o.constOf(v); ok {
-		return uint64(k)>>32 == 0
+// literal is constOf that also knows constants which a node has brought into a register.
+func (o *optimiser) literal(v value) (int64, bool) {
+	if n := o.node(v); n != nil && n.Op == Mov {
+		v = n.b
 	}
-	if d := o.def(v); d != nil {
-		return d.narrow
-	}
-	return o.b.NarrowIn.Has(Reg(v))
+	return o.constOf(v)
 }
 
 // stale reports whether v is what a register held at the beginning and does not hold any
@@ -102,6 +105,9 @@ func (o *optimiser) values(b *Block) {
 	o.nodes, o.defs, o.consts, o.loaded = o.nodes[:0], o.defs[:0], o.consts[:0], o.loaded[:0]
 	for r := range o.cur {
 		o.cur[r] = value(r)
+		if o.constIn.Has(Reg(r)) {
+			o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
+		}
 	}
 	for i := range b.Ins {
 		n := node{Ins: b.Ins[i], a: noValue, b: noValue, index: noValue, out: noValue}
@@ -159,8 +165,11 @@ func (o *optimiser) emit(n node) {
 		switch {
 		case !n.Wide:
 			k = int64(int32(k))
+			n.b = o.constant(k)
 		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
+		default:
+			n.b = o.constant(k)
 		}
 		n.Imm = k
 	}
@@ -172,7 +181,7 @@ func (o *optimiser) emit(n node) {
 func (o *optimiser) load(v value, slot int32) value {
 	k, _ := o.constOf(v)
 	for _, l := range o.loaded {
-		if l.k == k {
+		if l.k == k && !o.stale(l.v) {
 			return l.v
 		}
 	}
@@ -189,7 +198,7 @@ func (o *optimiser) define(n *node) value {
 	v := firstDef + value(len(o.defs))
 	at := int32(len(o.nodes) - 1)
 	o.nodes[at].out = v
-	o.defs = append(o.defs, def{node: at, last: at, narrow: o.narrowNode(n), reg: None})
+	o.defs = append(o.defs, def{node: at, last: at, bits: o.bitsOf(n), reg: None})
 	return v
 }
 
@@ -206,9 +215,4 @@ func (o *optimiser) compute(n node) value {
 	}
 	o.emit(n)
 	return o.define(&n)
-}
-
-// rewrite makes n simpler, with the same result, and reports whether it could.
-func (o *optimiser) rewrite(n *node) bool {
-	return o.order(n) || o.strip(n) || o.identity(n) || o.extension(n) || o.rotation(n) || o.widen(n) || o.strength(n) || o.sum(n) || o.reassociate(n)
 }

@@ -2,134 +2,164 @@ package mem
 
 import (
 	"fmt"
-	"math/bits"
 	"slices"
 	"sync"
 )
 
-// codePool cuts pages for code from chunks of 64, so that a program costs one change of
-// protection and no mapping. Pages of released code keep their protection until no others are
-// left, and then become writable all at once, or until their chunk goes back to the OS, which it
-// does when it is empty and another has room.
-var codePool struct {
+// codeAlign is where each program starts: a cache line, so that no program's speed depends on
+// the one before it.
+const codeAlign = 64
+
+// codeMemory is executable memory that the OS has given.
+type codeMemory interface {
+	base() uintptr
+	// put copies code to an offset. Again says that other code may have been executed there.
+	put(off int, code []byte, again bool) error
+	close() error
+}
+
+// chunkSize is how many bytes of memory programs share; one that is longer than a quarter
+// of that has its own.
+const chunkSize = 256 << 10
+
+// codePool is the memory of all programs. Programs are put behind each other until
+// a chunk is full, and only then where others have been.
+var codePool pool
+
+type pool struct {
 	mu     sync.Mutex
 	chunks []*codeChunk
 }
 
-// codeChunk is 64 pages, each with a bit in used if it is given out, and in sealed if it is
-// executable, not writable.
 type codeChunk struct {
-	arena        *Arena
-	used, sealed uint64
+	memory codeMemory
+	unit   int // what begin and end of an extent are multiples of
+	size   int
+	fresh  int      // nothing has been put at it or behind it yet
+	holes  []extent // in front of fresh, in order, no two of which touch
 }
 
-const chunkPages = 64
+// extent is the bytes [from, to) of a chunk.
+type extent struct{ from, to int }
 
-// codePages is a run of pages of a chunk, or an arena of its own where it is too long.
-type codePages struct {
-	arena *Arena
-	chunk *codeChunk // nil: the arena is its own
-	first int        // page
-	count int
-}
-
-// takePages returns writable pages for size bytes.
-func takePages(size int) (codePages, error) {
-	count := roundUp(max(size, 1), pageSize) / pageSize
-	if size <= 0 || count > chunkPages/4 {
-		a, err := New(size)
-		return codePages{arena: a}, err
-	}
-	codePool.mu.Lock()
-	defer codePool.mu.Unlock()
-	p, ok := findPages(count)
-	if !ok {
-		if err := reclaimPages(); err != nil {
-			return codePages{}, fmt.Errorf("mem: pages for code: %w: %w", ErrNoMemory, err)
+// put copies code to a free place.
+func (p *pool) put(code []byte) (*codeChunk, extent, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, at, again := p.take(len(code))
+	if c == nil {
+		size := roundUp(len(code), pageSize)
+		if len(code) <= chunkSize/4 {
+			size = max(chunkSize, pageSize)
 		}
-		p, ok = findPages(count)
-	}
-	if !ok {
-		a, err := New(chunkPages * pageSize)
+		memory, unit, err := newCodeMemory(size)
 		if err != nil {
-			return codePages{}, err
+			return nil, extent{}, fmt.Errorf("mem: %d bytes for code: %w", size, err)
 		}
-		c := &codeChunk{arena: a}
-		codePool.chunks = append(codePool.chunks, c)
-		p = codePages{a, c, 0, count}
+		c = &codeChunk{memory: memory, unit: unit, size: size}
+		p.chunks = append(p.chunks, c)
+		at, _ = c.takeFresh(len(code))
 	}
-	p.chunk.used |= p.mask()
-	return p, nil
+	if err := c.memory.put(at.from, code, again); err != nil {
+		c.addHole(at)
+		return nil, extent{}, fmt.Errorf("mem: write code: %w: %w", ErrNoExec, err)
+	}
+	return c, at, nil
 }
 
-// reclaimPages makes pages writable that were given back.
-func reclaimPages() error {
-	for _, c := range codePool.chunks {
-		for free := c.sealed &^ c.used; free != 0; free = c.sealed &^ c.used {
-			first := bits.TrailingZeros64(free)
-			count := bits.TrailingZeros64(^(free >> first))
-			if err := c.arena.res.protect(first*pageSize, count*pageSize, false); err != nil {
-				return err
-			}
-			c.sealed &^= (1<<count - 1) << first
-		}
+// newCodeMemory asks the OS for executable memory and returns what offsets in it must be multiples of.
+func newCodeMemory(size int) (codeMemory, int, error) {
+	if m, err := newCodeFile(size); err == nil {
+		return m, codeAlign, nil
 	}
-	return nil
+	a, err := New(size)
+	return codePages{a}, pageSize, err
 }
 
-// findPages finds a run of free pages that are writable.
-func findPages(count int) (codePages, bool) {
-	for _, c := range codePool.chunks {
-		free := ^(c.used | c.sealed)
-		runs := free // where at least 1, then 2, then count free pages begin
-		for i := 1; i < count; i++ {
-			runs &= free >> i
-		}
-		runs &= 1<<(chunkPages-count+1) - 1
-		if runs != 0 {
-			return codePages{c.arena, c, bits.TrailingZeros64(runs), count}, true
+// take finds a place for n bytes in the chunks that there are, and says whether there has been code.
+func (p *pool) take(n int) (c *codeChunk, at extent, again bool) {
+	for _, c := range p.chunks {
+		if at, ok := c.takeFresh(n); ok {
+			return c, at, false
 		}
 	}
-	return codePages{}, false
+	for _, c := range p.chunks {
+		if at, ok := c.takeHole(n); ok {
+			return c, at, true
+		}
+	}
+	return nil, extent{}, false
 }
 
-func (p codePages) mask() uint64 { return (1<<p.count - 1) << p.first }
-
-// bytes returns the memory, nil when its arena is closed.
-func (p codePages) bytes() []byte {
-	b := p.arena.Bytes()
-	if p.chunk == nil || b == nil {
-		return b
+func (c *codeChunk) takeFresh(n int) (extent, bool) {
+	at := extent{c.fresh, c.fresh + roundUp(n, c.unit)}
+	if at.to > c.size {
+		return extent{}, false
 	}
-	return b[p.first*pageSize:][:p.count*pageSize]
+	c.fresh = at.to
+	return at, true
 }
 
-// seal takes write permission away and gives execute permission.
-func (p codePages) seal() error {
-	if p.chunk == nil {
-		return p.arena.res.protect(0, roundUp(p.arena.Size(), pageSize), true)
+func (c *codeChunk) takeHole(n int) (extent, bool) {
+	n = roundUp(n, c.unit)
+	for i := range c.holes {
+		h := &c.holes[i]
+		if h.to-h.from < n {
+			continue
+		}
+		at := extent{h.from, h.from + n}
+		if h.from = at.to; h.from == h.to {
+			c.holes = slices.Delete(c.holes, i, i+1)
+		}
+		return at, true
 	}
-	codePool.mu.Lock()
-	defer codePool.mu.Unlock()
-	p.chunk.sealed |= p.mask()
-	return p.arena.res.protect(p.first*pageSize, p.count*pageSize, true)
+	return extent{}, false
 }
 
-// free gives the pages back.
-func (p codePages) free() error {
-	if p.chunk == nil {
-		return p.arena.Close()
-	}
-	codePool.mu.Lock()
-	defer codePool.mu.Unlock()
-	p.chunk.used &^= p.mask()
-	if p.chunk.used != 0 {
+// free makes a place free again, and gives the chunk back if it is empty and another has room.
+func (p *pool) free(c *codeChunk, at extent) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.addHole(at)
+	empty := func(c *codeChunk) bool { return len(c.holes) == 1 && c.holes[0] == extent{0, c.fresh} }
+	spare := func(o *codeChunk) bool { return o != c && o.size == chunkSize && (o.fresh <= o.size/2 || empty(o)) }
+	if !empty(c) || c.size == chunkSize && !slices.ContainsFunc(p.chunks, spare) {
 		return nil
 	}
-	spare := func(c *codeChunk) bool { return c != p.chunk && c.used>>(chunkPages/2) == 0 }
-	if !slices.ContainsFunc(codePool.chunks, spare) {
-		return nil
-	}
-	codePool.chunks = slices.DeleteFunc(codePool.chunks, func(c *codeChunk) bool { return c == p.chunk })
-	return p.arena.Close()
+	p.chunks = slices.DeleteFunc(p.chunks, func(o *codeChunk) bool { return o == c })
+	return c.memory.close()
 }
+
+// addHole adds a hole and joins it with those that it touches.
+func (c *codeChunk) addHole(h extent) {
+	i, _ := slices.BinarySearchFunc(c.holes, h.from, func(e extent, from int) int { return e.from - from })
+	j := i
+	if j < len(c.holes) && c.holes[j].from == h.to {
+		h.to = c.holes[j].to
+		j++
+	}
+	if i > 0 && c.holes[i-1].to == h.from {
+		i--
+		h.from = c.holes[i].from
+	}
+	c.holes = slices.Replace(c.holes, i, j, h)
+}
+
+// codePages is memory whose pages change from writable to executable, and back before other
+// code is put there. Programs do not share pages of it.
+type codePages struct{ *Arena }
+
+func (p codePages) base() uintptr { return p.Addr() }
+
+func (p codePages) put(off int, code []byte, again bool) error {
+	n := roundUp(len(code), pageSize)
+	if again {
+		if err := p.res.protect(off, n, false); err != nil {
+			return err
+		}
+	}
+	copy(p.Bytes()[off:], code)
+	return p.res.protect(off, n, true)
+}
+
+func (p codePages) close() error { return p.Close() }

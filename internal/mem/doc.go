@@ -3,7 +3,7 @@
 //
 //   - [Arena] is one run of zeroed pages with guard pages on both sides.
 //   - [Slab] cuts fixed-size blocks from arenas, for things smaller than a page.
-//   - [Code] holds machine code: written first, then executable, never both.
+//   - [Code] is machine code: written first, then executable, never mapped as both.
 //   - [Region] and [Finder] say what a program may touch.
 //
 // # What keeps it sound

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -153,63 +154,90 @@ func TestStrings(t *testing.T) {
 	require.Equal(t, "none r w rw", fmt.Sprint(Perm(0), " ", Read, " ", Write, " ", ReadWrite))
 }
 
-func TestCode(t *testing.T) {
-	c, err := NewCode(100)
-	require.NoError(t, err)
-	room := len(c.pages.bytes())
-	ret42 := []byte{0xb8, 42, 0, 0, 0, 0xc3} // mov eax, 42; ret
-	a, err := c.Write(ret42)
-	require.NoError(t, err)
-	b, err := c.Write(ret42)
-	require.NoError(t, err)
-	require.Equal(t, a+codeAlign, b)
-	_, err = c.Write(make([]byte, room-codeAlign))
-	require.ErrorIs(t, err, ErrNoMemory)
-
-	err = c.Seal()
-	if runtime.GOARCH != "amd64" {
-		require.ErrorIs(t, err, ErrNoExec)
-	} else {
-		require.NoError(t, err)
-		require.NoError(t, c.Seal())
-		_, err = c.Write(ret42)
-		require.ErrorIs(t, err, ErrSealed)
-	}
-	require.Equal(t, ret42, c.pages.bytes()[codeAlign:][:len(ret42)])
-
-	require.True(t, c.Retain())
-	require.NoError(t, c.Release())
-	require.NotZero(t, c.pages.chunk.used&c.pages.mask(), "there is a user left")
-	require.NoError(t, c.Release())
-	require.Zero(t, c.pages.chunk.used&c.pages.mask())
-	require.False(t, c.Retain())
-	require.ErrorIs(t, c.Release(), ErrClosed)
-	require.ErrorIs(t, c.Seal(), ErrClosed)
-	_, err = c.Write(ret42)
-	require.ErrorIs(t, err, ErrClosed)
+// bytesOf returns the code as it lies in memory.
+func bytesOf(c *Code) []byte {
+	return unsafe.Slice((*byte)(Pointer(c.Addr())), c.at.to-c.at.from)
 }
 
-// TestCodePool takes and frees runs of pages at random: no page is given out twice, and in the
-// end no more is kept than a chunk.
+// ret42 is mov eax, 42; ret.
+var ret42 = []byte{0xb8, 42, 0, 0, 0, 0xc3}
+
+func TestCode(t *testing.T) {
+	c, err := NewCode(ret42)
+	if runtime.GOARCH != "amd64" {
+		require.ErrorIs(t, err, ErrNoExec)
+		return
+	}
+	require.NoError(t, err)
+	require.Zero(t, c.Addr()%codeAlign)
+	require.Equal(t, ret42, bytesOf(c)[:len(ret42)])
+	require.NoError(t, c.Release())
+	require.ErrorIs(t, c.Release(), ErrClosed)
+}
+
+// memories are what a pool may get from the OS.
+func memories(t *testing.T) map[string]codeMemory {
+	const size = 64 << 10
+	a, err := New(size)
+	require.NoError(t, err)
+	list := map[string]codeMemory{"pages": codePages{a}}
+	if f, err := newCodeFile(size); err == nil {
+		list["file"] = f
+	}
+	return list
+}
+
+// TestCodeMemory writes code over code.
+func TestCodeMemory(t *testing.T) {
+	for name, m := range memories(t) {
+		for i := range 3 {
+			code := bytes.Repeat([]byte{byte(i)}, 2*pageSize)
+			err := m.put(pageSize, code, i > 0)
+			if errors.Is(err, errors.ErrUnsupported) {
+				t.Skip(err)
+			}
+			require.NoError(t, err, name)
+			require.Equal(t, code, unsafe.Slice((*byte)(Pointer(m.base()+uintptr(pageSize))), len(code)), name)
+		}
+		require.NoError(t, m.close(), name)
+	}
+}
+
+// TestCodePool puts and frees programs at random: none is written over, and in the end no more
+// is kept than a chunk.
 func TestCodePool(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("code is for amd64 only")
+	}
 	r := rand.New(rand.NewPCG(1, 2))
-	var live []*Code
-	for range 300 {
+	type program struct {
+		*Code
+		bytes []byte
+	}
+	var live []program
+	check := func(p program) {
+		require.Equal(t, p.bytes, bytesOf(p.Code)[:len(p.bytes)], "somebody else writes here")
+		require.NoError(t, p.Release())
+	}
+	for range 2000 {
 		if len(live) > 0 && r.IntN(5) < 2 {
 			i := r.IntN(len(live))
-			b := live[i].pages.bytes()
-			require.Equal(t, len(b), bytes.Count(b, b[:1]), "somebody else writes here")
-			require.NoError(t, live[i].Release())
+			check(live[i])
 			live = append(live[:i], live[i+1:]...)
 			continue
 		}
-		c, err := NewCode(1 + r.IntN(20*pageSize))
+		n := 1 + r.IntN(200)
+		if r.IntN(4) == 0 {
+			n = 1 + r.IntN(20*pageSize)
+		}
+		code := bytes.Repeat([]byte{byte(r.Uint32())}, n)
+		c, err := NewCode(code)
 		require.NoError(t, err)
-		copy(c.pages.bytes(), bytes.Repeat([]byte{byte(r.Uint32())}, len(c.pages.bytes())))
-		live = append(live, c)
+		live = append(live, program{c, code})
 	}
-	for _, c := range live {
-		require.NoError(t, c.Release())
+	for _, p := range live {
+		check(p)
 	}
-	require.LessOrEqual(t, len(codePool.chunks), 2)
+	require.Len(t, codePool.chunks, 1)
+	require.Equal(t, []extent{{0, codePool.chunks[0].fresh}}, codePool.chunks[0].holes)
 }

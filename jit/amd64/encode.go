@@ -12,6 +12,7 @@ type Assembler struct {
 const (
 	rexW      = 8
 	opSizeFix = 0x66
+	repPrefix = 0xf3
 	twoByte   = 0x0f
 )
 
@@ -324,6 +325,12 @@ func (a *Assembler) IMulImm(w Width, dst, src Reg, imm int32) {
 	}
 	a.rr(w.rex(), 0x69, dst, src)
 	a.imm32(imm)
+}
+
+// Popcnt is popcnt dst, src. It needs POPCNT.
+func (a *Assembler) Popcnt(w Width, dst, src Reg) {
+	a.byte(repPrefix)
+	a.rr(w.rex(), 0x0fb8, dst, src)
 }
 
 // BSwap reverses the bytes of r.

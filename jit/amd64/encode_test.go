@@ -63,6 +63,8 @@ func TestEncoding(t *testing.T) {
 		{func(a *Assembler) { a.StoreImm(2, At(RDI, 0), 0x1234) }, "66c7073412", "mov word ptr [rdi], 0x1234"},
 		{func(a *Assembler) { a.StoreImm(4, At(R8, 0), 7) }, "41c70007000000", "mov dword ptr [r8], 0x7"},
 		{func(a *Assembler) { a.StoreImm(8, At(R8, 0), -2) }, "49c700feffffff", "mov qword ptr [r8], -0x2"},
+		{func(a *Assembler) { a.Popcnt(W64, R8, RAX) }, "f34c0fb8c0", "popcnt r8, rax"},
+		{func(a *Assembler) { a.Popcnt(W32, RCX, R15) }, "f3410fb8cf", "popcnt ecx, r15d"},
 		{func(a *Assembler) { a.LoadSwapped(4, RAX, At(RDI, 4)) }, "0f38f04704", "movbe eax, dword ptr [rdi+0x4]"},
 		{func(a *Assembler) { a.LoadSwapped(8, R9, full) }, "4e0f38f08c8b34120000", "movbe r9, qword ptr [rbx+4*r9+0x1234]"},
 		{func(a *Assembler) { a.LoadSwapped(2, RAX, At(RDI, 4)) }, "660f38f047040fb7c0", "movbe ax, word ptr [rdi+0x4]; movzx eax, ax"},

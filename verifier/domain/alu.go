@@ -36,32 +36,43 @@ func syncBy[W width](r Rules, s *Scalar) bool {
 //
 //go:noinline // inlined into another package, its operands would escape
 func (r Rules) ALU(op asm.ALUOp, wide bool, dst, src Scalar) Scalar {
-	return alu[w64](r, op, wide, &dst, &src)
+	aluTo[w64](r, op, wide, &dst, &src)
+	return dst
 }
 
 // ALUTo is [Rules.ALU] in place.
 //
 //go:noinline // inlined into another package, its operands would escape
 func (r Rules) ALUTo(op asm.ALUOp, wide bool, dst, src *Scalar) {
-	*dst = alu[w64](r, op, wide, dst, src)
+	aluTo[w64](r, op, wide, dst, src)
 }
 
-func alu[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
+// aluTo makes dst the result. Src may be the same.
+func aluTo[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) {
 	h := bitsOf[W]() / 2
 	switch {
 	case op == asm.Mov && wide:
-		return *src
+		*dst = *src
+		return
 	case op == asm.Mov:
-		return settle[W](r, extend(src.low(h), h))
-	case wide && upwards(op) && dst.IsConst() && src.IsConst(): // often, and the same by all rules
-		return constant[W](tnumALU(op, dst.Tnum, src.Tnum).Truncate(2 * h).Value)
+		*dst = *src
+		dst.keepLow(h)
+	case upwards(op) && dst.IsConst() && src.IsConst(): // often, and the same by all rules
+		n := 2 * h
+		if !wide {
+			n = h
+		}
+		dst.setConst(tnumALU(op, dst.Tnum, src.Tnum).Truncate(n).Value, 2*h)
+		return
 	case r == Linux:
-		return linuxALU[W](op, wide, dst, src)
+		linuxALU[W](op, wide, dst, src)
+		return
 	case !wide:
-		w := aluWord(op, dst.low(h), src.low(h), h)
-		return settle[W](r, extend(w, h))
+		*dst = extend(aluWord(op, dst.low(h), src.low(h), h), h)
+	default:
+		*dst = aluWide[W](op, dst, src)
 	}
-	return settle[W](r, aluWide[W](op, dst, src))
+	settle[W](r, dst)
 }
 
 // Neg returns what is known of -x, on 64 bits if wide, else on 32.
@@ -70,8 +81,9 @@ func alu[W width](r Rules, op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
 func (r Rules) Neg(wide bool, x Scalar) Scalar { return neg[w64](r, wide, &x) }
 
 func neg[W width](r Rules, wide bool, x *Scalar) Scalar {
-	zero := constant[W](0)
-	return alu[W](r, asm.Sub, wide, &zero, x)
+	s := constant[W](0)
+	aluTo[W](r, asm.Sub, wide, &s, x)
+	return s
 }
 
 // Truncate returns what is known of the low n bits (8, 16, 32 or 64) of x,
@@ -94,7 +106,8 @@ func truncate[W width](r Rules, x *Scalar, n uint) Scalar {
 	if n == bitsOf[W]()/2 {
 		s.setLow(w, n)
 	}
-	return settle[W](r, s)
+	settle[W](r, &s)
+	return s
 }
 
 // MovSX returns what is known of the low n bits (8, 16 or 32) of x, sign-extended to 64
@@ -109,14 +122,15 @@ func movSX[W width](r Rules, wide bool, x *Scalar, n uint) Scalar {
 		return linuxMovSX[W](wide, x, n)
 	}
 	m := bitsOf[W]()
-	w := x.narrow(n)
-	if !wide {
-		h := m / 2
-		return settle[W](r, extend(word{w.t.SignExtend(n).Truncate(h), fullUnsigned(h), w.s}, h))
+	h := m / 2
+	w, s := x.narrow(n), unknown[W]()
+	if wide {
+		s.Tnum, s.S64 = w.t.SignExtend(n).Truncate(m), w.s
+	} else {
+		s = extend(word{w.t.SignExtend(n).Truncate(h), fullUnsigned(h), w.s}, h)
 	}
-	s := unknown[W]()
-	s.Tnum, s.S64 = w.t.SignExtend(n).Truncate(m), w.s
-	return settle[W](r, s)
+	settle[W](r, &s)
+	return s
 }
 
 // BSwap returns what is known of the low n bits (16, 32 or 64) of x in reverse byte
@@ -127,16 +141,16 @@ func (r Rules) BSwap(x Scalar, n uint) Scalar {
 	}
 	s := Unknown()
 	s.Tnum = x.Tnum.BSwap(n)
-	return settle[w64](r, s)
+	settle[w64](r, &s)
+	return s
 }
 
 // settle syncs s, the result of an operation. If it comes from operands that stand
 // for no number, all is possible.
-func settle[W width](r Rules, s Scalar) Scalar {
-	if !syncBy[W](r, &s) {
-		return unknown[W]()
+func settle[W width](r Rules, s *Scalar) {
+	if !syncBy[W](r, s) {
+		*s = unknown[W]()
 	}
-	return s
 }
 
 // narrow returns the low m bits of s as a word, for m up to half of s.

@@ -2,37 +2,41 @@ package domain
 
 import "github.com/sandbpf/sandbpf/asm"
 
-// linuxALU is adjust_scalar_min_max_vals.
-func linuxALU[W width](op asm.ALUOp, wide bool, dst, src *Scalar) Scalar {
+// linuxALU is adjust_scalar_min_max_vals, in place. Src may be dst.
+func linuxALU[W width](op asm.ALUOp, wide bool, dst, src *Scalar) {
 	n := bitsOf[W]()
-	s := *dst
+	if src == dst {
+		same := *src
+		src = &same
+	}
 	switch op {
 	case asm.Add, asm.Sub, asm.Mul:
-		linuxArith[W](&s, op, src)
+		linuxArith[W](dst, op, src)
 	case asm.And, asm.Or, asm.Xor:
-		linuxBitwise[W](&s, op, src)
+		linuxBitwise[W](dst, op, src)
 	case asm.LSh, asm.RSh, asm.ArSh:
 		size := n
 		if !wide {
 			size /= 2
 		}
 		if !src.Tnum.Truncate(size).IsConst() || src.U64.Max >= uint64(size) {
-			return unknown[W]()
+			*dst = unknown[W]()
+			return
 		}
 		if k := uint(src.U64.Max); wide {
-			linuxShift[W](&s, op, k)
+			linuxShift[W](dst, op, k)
 		} else {
-			linuxShiftLow[W](&s, op, k)
+			linuxShiftLow[W](dst, op, k)
 		}
 	default:
-		return unknown[W]()
+		*dst = unknown[W]()
+		return
 	}
 	if !wide {
-		s = extend(s.low(n/2), n/2)
+		dst.keepLow(n / 2)
 	}
-	linuxSync[W](&s)
-	linuxSane[W](&s)
-	return s
+	linuxSync[W](dst)
+	linuxSane[W](dst)
 }
 
 // linuxArith sets s to s op src, each part from the same part of src.
@@ -91,7 +95,7 @@ func linuxBitwise[W width](s *Scalar, op asm.ALUOp, src *Scalar) {
 		s.setLowSigned(linuxSigned(u, h))
 	}
 	if s.Tnum.IsConst() && src.Tnum.IsConst() {
-		*s = constant[W](s.Tnum.Value)
+		s.setConst(s.Tnum.Value, n)
 		return
 	}
 	s.U64 = linuxBitwiseBounds(op, s.Tnum, s.U64, src.U64)
@@ -225,7 +229,7 @@ func linuxMovSX[W width](wide bool, x *Scalar, n uint) Scalar {
 		s.Tnum = TnumRange(s.U64.Min, s.U64.Max)
 	}
 	if !wide {
-		s = extend(s.low(h), h)
+		s.keepLow(h)
 		linuxSync[W](&s)
 	}
 	return s

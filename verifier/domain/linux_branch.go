@@ -32,13 +32,30 @@ func linuxRefine[W width](op asm.JumpOp, wide bool, a, b *Scalar) {
 // linuxRefineImm is linuxRefine for the first of two operands, the other being a constant.
 func linuxRefineImm[W width](op asm.JumpOp, wide bool, a *Scalar, imm uint64) {
 	n := sizeOf[W](wide)
-	x, y := view[W](a, wide), constWord(imm, n)
-	if linuxRefineWords(op, &x, &y, n) == &x {
-		a.forgetBounds(bitsOf[W]())
+	imm = trunc(imm, n)
+	switch {
+	case op == asm.JEq && a.Tnum.Max() <= umax(n) && contains[W](a, imm):
+		a.setConst(imm, bitsOf[W]())
+		return
+	case op != asm.JNE || atEnd(a, wide, imm, n):
+		x, y := view[W](a, wide), constWord(imm, n)
+		if linuxRefineWords(op, &x, &y, n) == &x {
+			a.forgetBounds(bitsOf[W]())
+		}
+		setView[W](a, &x, wide)
 	}
-	setView[W](a, &x, wide)
 	linuxSync[W](a)
 	linuxSane[W](a)
+}
+
+// atEnd reports whether v, of n bits, is an end of one of the bounds that are compared.
+func atEnd(s *Scalar, wide bool, v uint64, n uint) bool {
+	w := sext(v, n)
+	if wide {
+		return v == s.U64.Min || v == s.U64.Max || w == s.S64.Min || w == s.S64.Max
+	}
+	u, i := s.lowUnsigned(), s.lowSigned()
+	return v == u.Min || v == u.Max || w == i.Min || w == i.Max
 }
 
 // linuxRefineWords is regs_refine_cond_op on the words that are compared, of n bits. It

@@ -8,18 +8,47 @@ package domain
 // changes.
 const linuxRounds = 3
 
-// linuxSync is reg_bounds_sync. Of a constant it knows the outcome.
+// linuxSync is reg_bounds_sync. Of a constant, and of what is in order already, it knows the
+// outcome.
 func linuxSync[W width](s *Scalar) {
 	if v := s.Tnum.Value; s.Tnum.IsConst() && contains[W](s, v) {
-		*s = constant[W](v)
+		s.setConst(v, bitsOf[W]())
 		return
 	}
-	linuxSteps[W](s)
+	if !linuxSettled[W](s) {
+		linuxSteps[W](s)
+	}
+}
+
+// linuxSettled reports of most scalars that the steps would not change that they would not: of a
+// low half and of a whole of which nothing is known, and of numbers as linuxSmall has them.
+func linuxSettled[W width](s *Scalar) bool {
+	n := bitsOf[W]()
+	h := n / 2
+	lo, hi, t := s.U64.Min, s.U64.Max, s.Tnum
+	if hi > uint64(smax(h)) {
+		return lo == 0 && t.Value == 0 && t.Mask == hi && s.lowUnsigned() == fullUnsigned(h) && s.lowSigned() == fullSigned(h) &&
+			(hi == umax(h) && s.S64 == signed{0, int64(hi)} || hi == umax(n) && s.S64 == fullSigned(n))
+	}
+	if s.S64.Min != int64(lo) || s.S64.Max != int64(hi) || s.S32.Min != int32(lo) || s.S32.Max != int32(hi) ||
+		s.U32.Min != uint32(lo) || s.U32.Max != uint32(hi) {
+		return false
+	}
+	return lo < hi && t.Contains(lo) && t.Contains(hi) && t == t.Intersect(TnumRange(lo, hi))
 }
 
 // linuxSteps is all that reg_bounds_sync does.
 func linuxSteps[W width](s *Scalar) {
 	linuxFromBits[W](s)
+	if !linuxSmall[W](s) {
+		linuxDeduce[W](s)
+		linuxToBits[W](s)
+	}
+	linuxFromBits[W](s)
+}
+
+// linuxDeduce has the bounds tighten each other, as often as Linux does.
+func linuxDeduce[W width](s *Scalar) {
 	for range linuxRounds {
 		before := *s
 		linuxOrders[W](s)
@@ -28,8 +57,29 @@ func linuxSteps[W width](s *Scalar) {
 			break // and so it would stay
 		}
 	}
-	linuxToBits[W](s)
-	linuxFromBits[W](s)
+}
+
+// linuxSmall is linuxDeduce and then linuxToBits for most numbers that programs have: those
+// that by all bounds are the same number, not negative, whole and as a low half. The first round
+// makes all bounds the same then, and no other changes any. It returns false, and has done nothing,
+// if s is none of these.
+func linuxSmall[W width](s *Scalar) bool {
+	h := bitsOf[W]() / 2
+	if s.U64.Max > uint64(smax(h)) || s.S64.Min < 0 || uint64(s.S64.Max) > umax(h) || s.S32.Min < 0 {
+		return false
+	}
+	b := unsigned{
+		max(s.U64.Min, uint64(s.S64.Min), uint64(s.U32.Min), uint64(s.S32.Min)),
+		min(s.U64.Max, uint64(s.S64.Max), uint64(s.U32.Max), uint64(s.S32.Max)),
+	}
+	if b.Empty() || s.S64.Empty() || s.U32.Empty() {
+		return false
+	}
+	s.U64, s.S64 = b, signed{int64(b.Min), int64(b.Max)}
+	s.setLowUnsigned(b)
+	s.setLowSigned(s.S64)
+	s.Tnum = s.Tnum.Intersect(TnumRange(b.Min, b.Max))
+	return true
 }
 
 // linuxFromBits is __update_reg_bounds: the bounds that the known bits give.
@@ -58,14 +108,17 @@ func signedBounds(t Tnum, n uint) signed {
 // unsigned bounds, if there is just one.
 func linuxSingle[W width](s *Scalar) {
 	lo, hi := s.U64.Min, s.U64.Max
+	if lo < hi && s.Tnum.Contains(lo) && s.Tnum.Contains(hi) {
+		return // there are two
+	}
 	next := linuxStep(s.Tnum, lo)
 	switch member := s.Tnum.Contains(lo); {
 	case member && next > hi:
-		*s = constant[W](lo)
+		s.setConst(lo, bitsOf[W]())
 	case !member && next == s.Tnum.Max():
-		*s = constant[W](next)
+		s.setConst(next, bitsOf[W]())
 	case !member && next <= hi && linuxStep(s.Tnum, next) > hi:
-		*s = constant[W](next)
+		s.setConst(next, bitsOf[W]())
 	}
 }
 

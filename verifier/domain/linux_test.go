@@ -122,10 +122,85 @@ func TestLinuxConstants(t *testing.T) {
 
 		w := random(r)
 		for _, op := range []asm.ALUOp{asm.Add, asm.Sub, asm.Mul, asm.And, asm.Or, asm.Xor} {
-			c := Const(w)
-			require.Equal(t, linuxALU[w64](op, true, &s, &c), Linux.ALU(op, true, s, c))
+			for _, wide := range []bool{true, false} {
+				c, got := Const(w), s
+				linuxALU[w64](op, wide, &got, &c)
+				require.Equal(t, got, Linux.ALU(op, wide, s, c))
+				same, _ := randomScalar[w64](r, Linux)
+				want := Linux.ALU(op, wide, same, same)
+				Linux.ALUTo(op, wide, &same, &same)
+				require.Equal(t, want, same)
+			}
 		}
 	}
+}
+
+// TestLinuxSmall shows that numbers for which there is a shortcut come out of it as they do of all
+// steps, and that there are such.
+func TestLinuxSmall(t *testing.T) {
+	small := 0
+	rawScalars(97, func(raw Scalar) { small += requireSmall[w4](t, raw) })
+	require.Positive(t, small)
+	small = 0
+	r := newRand(8)
+	for range randomTries() {
+		a, _ := randomScalar[w64](r, Linux)
+		b, _ := randomScalar[w64](r, Linux)
+		raw := a.intersect(&b)
+		small += requireSmall[w64](t, raw) + requireSmall[w64](t, a)
+		raw.S64, raw.U32 = a.S64, b.U32
+		small += requireSmall[w64](t, raw)
+	}
+	require.Greater(t, small, randomTries()/100)
+}
+
+// requireSmall returns 1 if linuxSmall applies to raw.
+func requireSmall[W width](t *testing.T, raw Scalar) int {
+	got, want := raw, raw
+	if !linuxSmall[W](&got) {
+		return 0
+	}
+	linuxDeduce[W](&want)
+	linuxToBits[W](&want)
+	if got != want {
+		require.Fail(t, "shortcut", "%v becomes %v, by all steps %v", raw, got, want)
+	}
+	return 1
+}
+
+// TestLinuxSettled shows that what linuxSettled says is in order stays as it is, and that most
+// results are.
+func TestLinuxSettled(t *testing.T) {
+	rawScalars(97, func(raw Scalar) { requireSettled[w4](t, raw) })
+	settledAtRandom[w8](t)
+	settledAtRandom[w64](t)
+	for _, s := range []Scalar{Unknown(), Linux.Truncate(Unknown(), 32), Linux.Truncate(Unknown(), 8)} {
+		require.Equal(t, 1, requireSettled[w64](t, s))
+	}
+}
+
+func settledAtRandom[W width](t *testing.T) {
+	r, settled := newRand(9), 0
+	for range randomTries() {
+		s, _ := randomScalar[W](r, Linux)
+		settled += requireSettled[W](t, s)
+		s.U32.Max--
+		requireSettled[W](t, s)
+	}
+	require.Greater(t, settled, randomTries()/100)
+}
+
+// requireSettled returns 1 if s is in order.
+func requireSettled[W width](t *testing.T, s Scalar) int {
+	if !linuxSettled[W](&s) {
+		return 0
+	}
+	got := s
+	linuxSteps[W](&got)
+	if got != s {
+		require.Fail(t, "not settled", "%v becomes %v", s, got)
+	}
+	return 1
 }
 
 // TestTighter has what Tight knows and Linux does not.

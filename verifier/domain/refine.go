@@ -99,11 +99,16 @@ func sizeOf[W width](wide bool) uint {
 }
 
 // view returns the word of s that is compared.
-func view[W width](s *Scalar, wide bool) word {
+func view[W width](s *Scalar, wide bool) (w word) {
 	if wide {
-		return s.whole()
+		w.t, w.u, w.s = s.Tnum, s.U64, s.S64
+		return w
 	}
-	return s.low(bitsOf[W]() / 2)
+	h := bitsOf[W]() / 2
+	w.t.Value, w.t.Mask = trunc(s.Tnum.Value, h), trunc(s.Tnum.Mask, h)
+	w.u.Min, w.u.Max = uint64(s.U32.Min), uint64(s.U32.Max)
+	w.s.Min, w.s.Max = int64(s.S32.Min), int64(s.S32.Max)
+	return w
 }
 
 // setView puts the word back.

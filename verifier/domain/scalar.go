@@ -25,11 +25,18 @@ func Unknown() Scalar { return anyNumber }
 var anyNumber = unknown[w64]()
 
 // Const returns the scalar of the one number v.
-func Const(v uint64) Scalar {
-	return Scalar{
-		Tnum: Tnum{Value: v}, U64: Bounds[uint64]{v, v}, S64: Bounds[int64]{int64(v), int64(v)},
-		U32: Bounds[uint32]{uint32(v), uint32(v)}, S32: Bounds[int32]{int32(v), int32(v)},
-	}
+func Const(v uint64) (s Scalar) {
+	s.SetConst(v)
+	return s
+}
+
+// SetConst makes s stand for the one number v.
+func (s *Scalar) SetConst(v uint64) {
+	s.Tnum.Value, s.Tnum.Mask = v, 0
+	s.U64.Min, s.U64.Max = v, v
+	s.S64.Min, s.S64.Max = int64(v), int64(v)
+	s.U32.Min, s.U32.Max = uint32(v), uint32(v)
+	s.S32.Min, s.S32.Max = int32(v), int32(v)
 }
 
 // IsConst reports whether s stands for one number, s.Tnum.Value.
@@ -74,11 +81,17 @@ func unknown[W width]() Scalar {
 	return s
 }
 
-func constant[W width](v uint64) Scalar {
-	n := bitsOf[W]()
-	s := Scalar{Tnum: TnumConst(v), U64: unsigned{v, v}, S64: signed{sext(v, n), sext(v, n)}}
-	s.setLowConst(v, n/2)
+func constant[W width](v uint64) (s Scalar) {
+	s.setConst(v, bitsOf[W]())
 	return s
+}
+
+// setConst makes s, of n bits, stand for v.
+func (s *Scalar) setConst(v uint64, n uint) {
+	s.Tnum.Value, s.Tnum.Mask = v, 0
+	s.U64.Min, s.U64.Max = v, v
+	s.S64.Min, s.S64.Max = sext(v, n), sext(v, n)
+	s.setLowConst(v, n/2)
 }
 
 // setLowConst makes the bounds of the low h bits those of v's.
@@ -131,14 +144,20 @@ func (s *Scalar) setLow(w word, h uint) {
 	s.setLowSigned(w.s)
 }
 
-// extend returns w, of h bits, zero-extended: the result of a 32-bit operation.
-func extend(w word, h uint) Scalar {
-	s := Scalar{Tnum: w.t, U64: w.u, S64: signed{0, int64(umax(h))}}
-	if w.s.Min >= 0 && w.s.Max >= 0 {
-		s.S64 = w.s
+// keepLow makes s the low h bits of it, zero-extended: the result of a 32-bit operation.
+func (s *Scalar) keepLow(h uint) {
+	s.Tnum.Value, s.Tnum.Mask = trunc(s.Tnum.Value, h), trunc(s.Tnum.Mask, h)
+	s.U64.Min, s.U64.Max = uint64(s.U32.Min), uint64(s.U32.Max)
+	s.S64.Min, s.S64.Max = 0, int64(umax(h))
+	if s.S32.Min >= 0 && s.S32.Max >= 0 {
+		s.S64.Min, s.S64.Max = int64(s.S32.Min), int64(s.S32.Max)
 	}
-	s.setLowUnsigned(w.u)
-	s.setLowSigned(w.s)
+}
+
+// extend returns w, of h bits, zero-extended.
+func extend(w word, h uint) (s Scalar) {
+	s.setLow(w, h)
+	s.keepLow(h)
 	return s
 }
 

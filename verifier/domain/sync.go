@@ -27,7 +27,7 @@ func tighten[W width](s *Scalar) bool {
 	if s.Tnum.IsConst() {
 		v := s.Tnum.Value
 		ok := contains[W](s, v)
-		*s = constant[W](v)
+		s.setConst(v, bitsOf[W]())
 		return ok
 	}
 	for range maxSyncRounds {

@@ -1,6 +1,3 @@
-// Package peers times the programs of the benchmark suite in other runtimes, in
-// one run with ours. It is a module of its own, so that those who use sandbpf
-// never download them.
 package peers
 
 import (
@@ -75,19 +72,19 @@ func BenchmarkSuite(b *testing.B) {
 	require.NoError(b, err)
 	rt := wazero.NewRuntimeWithConfig(context.Background(), wazero.NewRuntimeConfigCompiler())
 	defer rt.Close(context.Background())
-	vm, err := sandbpf.New(sandbpf.WithCPUs(1))
+	v, err := sandbpf.New(sandbpf.WithCPUs(1))
 	require.NoError(b, err)
-	defer vm.Close()
+	defer v.Close()
 	files, err := filepath.Glob(filepath.Join(testdata, "*.o"))
 	require.NoError(b, err)
 	var out strings.Builder
-	fmt.Fprintf(&out, "\n%-14s %12s %12s %8s\n", "program", "interp ns", "wazero ns", "ratio")
+	fmt.Fprintf(&out, "\n%-14s %12s %12s %8s\n", "program", v.Engine().String()+" ns", "wazero ns", "ratio")
 	sum := 0.0
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".o")
 		spec, err := loader.LoadSpec(file)
 		require.NoError(b, err)
-		coll, err := vm.LoadCollection(spec)
+		coll, err := v.LoadCollection(spec)
 		require.NoError(b, err)
 		program := coll.Program(name)
 		peer := load(b, rt, name, packet)
@@ -111,6 +108,6 @@ func BenchmarkSuite(b *testing.B) {
 		fmt.Fprintf(&out, "%-14s %12.0f %12.0f %8.2f\n", name, median(ours), median(theirs), ratio)
 		require.NoError(b, coll.Close())
 	}
-	fmt.Fprintf(&out, "geomean interp/wazero: %.2f\n", math.Exp(sum/float64(len(files))))
+	fmt.Fprintf(&out, "geomean %v/wazero: %.2f\n", v.Engine(), math.Exp(sum/float64(len(files))))
 	fmt.Print(out.String())
 }

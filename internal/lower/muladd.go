@@ -1,0 +1,40 @@
+package lower
+
+import "math/bits"
+
+// mulAdd turns x*(2^k ± 1) + y, the step of many hashes, into x<<k + (y ± x): two cycles from
+// x to the result, where a multiplication or what it becomes takes one or two more.
+// Factors up to 9 are one lea.
+func (o *optimiser) mulAdd(n *node) bool {
+	if n.Op != Add {
+		return false
+	}
+	for _, v := range [...]struct{ product, other value }{{n.a, n.b}, {n.b, n.a}} {
+		mul := o.node(v.product)
+		if mul == nil || mul.Op != Mul || mul.Wide != n.Wide || o.stale(v.other) {
+			continue
+		}
+		k, ok := o.constOf(mul.b)
+		if _, isConst := o.constOf(v.other); !ok || isConst {
+			continue
+		}
+		op, power := Add, uint64(k-1)
+		if power&(power-1) != 0 {
+			op, power = Sub, uint64(k+1)
+		}
+		if k < 10 || power&(power-1) != 0 {
+			continue
+		}
+		x := mul.a
+		if o.stale(x) && o.cur[x] != v.product { // the product is not needed any more
+			continue
+		}
+		part := Ins{Wide: n.Wide, Dst: n.Dst, A: None, B: None, Index: None, Slot: n.Slot}
+		sum, shift := part, part
+		sum.Op, shift.Op = op, LSh
+		n.a = o.compute(node{Ins: sum, a: v.other, b: x, index: noValue, out: noValue})
+		n.b = o.compute(node{Ins: shift, a: x, b: o.constant(int64(bits.TrailingZeros64(power))), index: noValue, out: noValue})
+		return true
+	}
+	return false
+}

@@ -1,0 +1,83 @@
+package lower
+
+import (
+	"iter"
+	"math/bits"
+)
+
+// Pass is one of the steps that make programs faster, or a set of them. Programs compute the
+// same without. Measurements leave some out, and so does the search for the one that makes a
+// mistake.
+type Pass uint32
+
+// The passes, in the order in which a program meets them.
+const (
+	PassLookups     Pass = 1 << iota // array lookups and small helpers without a call
+	PassCalls                        // small functions in the place of their calls
+	PassNarrow                       // upper halves known to be zero across blocks
+	PassBlocks                       // copies, constants and dead code vanish within a block
+	PassExtensions                   // zero and sign extensions, 32-bit operations as 64-bit ones
+	PassRotations                    // two shifts as a rotation
+	PassStrength                     // multiplication and division by powers of two
+	PassSums                         // additions of constants joined
+	PassMulAdd                       // x*(2^k+-1) + y by shifts and additions
+	PassPopcount                     // the usual count of bits as one instruction
+	PassLowest                       // x & (x-1) for x ^ (x & -x)
+	PassMerge                        // numbers loaded byte by byte loaded at once
+	PassAddresses                    // base + index*scale + disp in one operand
+	PassUnroll                       // small loops repeated
+	PassDuplicate                    // short blocks of loops in place of jumps to them
+	PassReassociate                  // sums of a loop's copies taken before they are added
+	PassAlign                        // loops at round addresses
+	passEnd
+)
+
+// passNames are by bit.
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
+	"merge", "addresses", "unroll", "duplicate", "reassociate", "align"}
+
+// Passes returns each pass with its name, in their order.
+func Passes() iter.Seq2[Pass, string] {
+	return func(yield func(Pass, string) bool) {
+		for p := Pass(1); p < passEnd; p <<= 1 {
+			if !yield(p, passNames[bits.TrailingZeros32(uint32(p))]) {
+				return
+			}
+		}
+	}
+}
+
+// does reports whether a pass is not left out.
+func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
+
+// rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
+// bring operations into the form that the others look for.
+func (o *optimiser) rewrite(n *node) bool {
+	does := o.p.does
+	if o.order(n) || does(PassExtensions) && o.strip(n) {
+		return true
+	}
+	switch n.Op {
+	case Mov:
+		return does(PassExtensions) && o.widen(n)
+	case Add:
+		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
+			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+	case Sub:
+		return o.identity(n) || does(PassLowest) && o.lowest(n)
+	case Mul, Div, Mod:
+		return does(PassStrength) && o.strength(n)
+	case And:
+		return o.identity(n) || does(PassExtensions) && o.widen(n)
+	case Or:
+		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassMerge) && o.merge(n)
+	case Xor:
+		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassLowest) && o.lowest(n) ||
+			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+	case RSh:
+		return does(PassExtensions) && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
+	case ArSh:
+		return does(PassExtensions) && o.extension(n)
+	}
+	return false
+}
