@@ -112,6 +112,7 @@ type Block struct {
 	Copied   bool  // there are copies of it, which are run as a rule
 	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
+	Origin   int32 // the number of the block that it begins as, when Optimise looked at it
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
 
 	LiveIn, LiveOut Regs
@@ -157,7 +158,8 @@ type Program struct {
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
 
-	memory *memory
+	constants constancy // as Optimise has found them
+	memory    *memory
 }
 
 // Regs is a set of registers.
