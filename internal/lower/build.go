@@ -2,7 +2,6 @@ package lower
 
 import (
 	"slices"
-	"sync"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/mem"
@@ -29,8 +28,8 @@ type Env struct {
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	m := memories.Get().(*memory)
-	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without, memory: m}, env: env, split: &m.split, pool: m.ins[:0]}
+	b := builder{Program: newProgram(), env: env}
+	b.P, b.Popcount, b.Without, b.split = p, env.Popcount, env.Without, &b.memory.split
 	if err := b.build(); err != nil {
 		b.Free()
 		return nil, err
@@ -67,26 +66,6 @@ type builder struct {
 	pool      []Ins // of which blocks are cut
 }
 
-// memory is what programs are built in, one after the other.
-type memory struct {
-	split     prog.Split
-	blockAt   []int32
-	blocks    []Block
-	ins       []Ins
-	more      []Ins // that passes add: see Program.clone
-	optimiser optimiser
-}
-
-var memories = sync.Pool{New: func() any { return new(memory) }}
-
-// Free lets the memory of p be used for another program. Nothing of p may be used any more.
-func (p *Program) Free() {
-	m := p.memory
-	m.more, m.optimiser.p, m.optimiser.b = m.more[:0], nil, nil
-	memories.Put(m)
-	*p = Program{}
-}
-
 // missing reports whether there is nothing to call at slot.
 func (b *builder) missing(slot int) bool {
 	fn := asm.BuiltinFunc(b.P.Insns[slot].Imm)
@@ -96,8 +75,7 @@ func (b *builder) missing(slot int) bool {
 // translate makes the blocks.
 func (b *builder) translate() error {
 	insns, m := b.P.Insns, b.memory
-	m.blockAt = slices.Grow(m.blockAt[:0], len(insns))[:len(insns)]
-	b.blockAt = m.blockAt
+	b.blockAt = m.ints.cut(len(insns))
 	n := int32(0)
 	for slot, leads := range b.split.Leader[:len(insns)] {
 		b.blockAt[slot] = n // of what does not lead, nobody asks
@@ -105,10 +83,8 @@ func (b *builder) translate() error {
 			n++
 		}
 	}
-	m.blocks = slices.Grow(m.blocks[:0], int(n))[:n]
-	b.Blocks = m.blocks
-	b.pool = slices.Grow(b.pool, len(insns))
-	m.ins = b.pool
+	b.Blocks = m.blocks.cut(int(n))
+	b.pool = b.room(len(insns))
 	current := -1
 	for slot := 0; slot < len(insns); slot++ {
 		if b.split.Leader[slot] {

@@ -53,8 +53,8 @@ func (p *Program) innermostLoops() []loop {
 		return nil
 	}
 	n := len(p.Blocks)
-	numbers := make([]int32, 4*n+1)
-	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: make([]bool, n)}
+	numbers := p.memory.ints.take(4*n + 1)
+	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n)}
 	f.walk()
 	if len(f.heads) == 0 {
 		return nil
@@ -135,7 +135,7 @@ func (f *loopFinder) predecessors() {
 		sum += f.first[i]
 		f.first[i] = sum
 	}
-	f.preds = make([]int32, sum)
+	f.preds = f.p.memory.ints.cut(int(sum))
 	each(func(from, to int32) { // first moves down from the end to the beginning
 		f.first[to]--
 		f.preds[f.first[to]] = from

@@ -48,12 +48,32 @@ func Passes() iter.Seq2[Pass, string] {
 // does reports whether a pass is not left out.
 func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 
+// ops is a set of operations.
+type ops uint64
+
+func (s ops) has(op Op) bool { return s>>op&1 != 0 }
+
+// The operations that the rules of an expression are about.
+const (
+	halves      ops = 1<<(Neg+1) - 1<<Add // have a form for 32 bits
+	commutative ops = 1<<Add | 1<<Mul | 1<<And | 1<<Or | 1<<Xor
+	joining     ops = 1<<Add | 1<<Or | 1<<Xor // two halves of a rotation
+	widening    ops = 1<<Mov | 1<<And | 1<<Or | 1<<Xor | 1<<RSh
+	scaling     ops = 1<<Mul | 1<<Div | 1<<Mod
+)
+
 // rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
 // bring operations into the form that the others look for.
 func (o *optimiser) rewrite(n *node) bool {
-	does := o.p.does
-	return o.order(n) || does(PassExtensions) && o.strip(n) || o.identity(n) ||
-		does(PassExtensions) && o.extension(n) || does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) ||
-		does(PassStrength) && o.strength(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
-		does(PassPopcount) && o.popcount(n) || does(PassReassociate) && o.reassociate(n)
+	does, op := o.p.does, n.Op
+	return commutative.has(op) && o.order(n) ||
+		!n.Wide && halves.has(op) && does(PassExtensions) && o.strip(n) ||
+		(op == Sub || op == And) && o.identity(n) ||
+		(op == RSh || op == ArSh) && does(PassExtensions) && o.extension(n) ||
+		joining.has(op) && does(PassRotations) && o.rotation(n) ||
+		!n.Wide && widening.has(op) && does(PassExtensions) && o.widen(n) ||
+		scaling.has(op) && does(PassStrength) && o.strength(n) ||
+		op == Add && (does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n)) ||
+		op == RSh && does(PassPopcount) && o.popcount(n) ||
+		o.b.Joined && joining.has(op) && does(PassReassociate) && o.reassociate(n)
 }
