@@ -19,6 +19,7 @@ type memory struct {
 	bools     stock[bool]
 	regs      stock[Regs]
 	consts    stock[[framePointer]int64]
+	path      []step // of a walk through blocks
 }
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
