@@ -56,22 +56,3 @@ func (o *optimiser) optimise(b *Block) {
 		b.Ins = p.replace(b.Ins, out)
 	}
 }
-
-// replace returns a copy of the instructions, in the place of old ones if there is room.
-func (p *Program) replace(old, by []Ins) []Ins {
-	if len(by) > cap(old) {
-		return p.clone(by)
-	}
-	return append(old[:0], by...)
-}
-
-// clone returns a copy of the instructions, in memory of p.
-func (p *Program) clone(ins []Ins) []Ins {
-	m := p.memory
-	if len(m.more)+len(ins) > cap(m.more) {
-		m.more = make([]Ins, 0, max(1024, len(p.P.Insns)/8, len(ins)))
-	}
-	from := len(m.more)
-	m.more = append(m.more, ins...)
-	return m.more[from:len(m.more):len(m.more)]
-}
