@@ -78,19 +78,21 @@ type Ins struct {
 	Wide   bool // on 64 bits; else on 32, and the upper half of Dst becomes zero
 	Signed bool
 	Check  bool // it is not proved that the access is allowed
-	Swap   bool // the bytes in memory are in the other order
-	Not    bool // of a jump: if the condition does not hold
-	Size   uint8
-	Scale  uint8
-	Dst    Reg
-	A, B   Reg
-	Index  Reg
-	Cond   asm.JumpOp
-	Atomic asm.AtomicOp
-	Disp   int32
-	Target int32 // block
-	Slot   int32 // of the program's instruction
-	Imm    int64
+	// Private says that nobody else writes to the memory while the program runs.
+	Private bool
+	Swap    bool // the bytes in memory are in the other order
+	Not     bool // of a jump: if the condition does not hold
+	Size    uint8
+	Scale   uint8
+	Dst     Reg
+	A, B    Reg
+	Index   Reg
+	Cond    asm.JumpOp
+	Atomic  asm.AtomicOp
+	Disp    int32
+	Target  int32 // block
+	Slot    int32 // of the program's instruction
+	Imm     int64
 }
 
 // Block is a run of instructions that is entered at its beginning only. A block ends
@@ -154,6 +156,8 @@ type Program struct {
 	MayGoto      bool // some instruction is may_goto
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
+
+	memory *memory
 }
 
 // Regs is a set of registers.

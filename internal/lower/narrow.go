@@ -1,22 +1,5 @@
 package lower
 
-// narrowNode reports whether the upper half of what n computes is zero.
-func (o *optimiser) narrowNode(n *node) bool {
-	in := n.Ins
-	in.A, in.B = 0, None // of which the function is asked for n.a and n.b
-	if _, ok := o.constOf(n.b); !ok && n.b != noValue {
-		in.B = 1
-	} else if ok {
-		in.Imm, _ = o.constOf(n.b)
-	}
-	return narrowResult(&in, func(r Reg) bool {
-		if r == 0 {
-			return o.narrow(n.a)
-		}
-		return o.narrow(n.b)
-	})
-}
-
 // strip lets a 32-bit operation read what its operands are zero-extensions of.
 func (o *optimiser) strip(n *node) (changed bool) {
 	if n.Wide || n.Op < Add || n.Op > Neg && n.Op != Jump {

@@ -21,6 +21,8 @@ const (
 	PassStrength                     // multiplication and division by powers of two
 	PassSums                         // additions of constants joined
 	PassMulAdd                       // x*(2^k+-1) + y by shifts and additions
+	PassMerge                        // what is loaded byte by byte loaded at once
+	PassLowest                       // the lowest bit taken off in two steps
 	PassPopcount                     // the usual count of bits as one instruction
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
@@ -31,7 +33,7 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "addresses",
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "merge", "lowest", "popcount", "addresses",
 	"unroll", "duplicate", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
@@ -52,8 +54,31 @@ func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 // bring operations into the form that the others look for.
 func (o *optimiser) rewrite(n *node) bool {
 	does := o.p.does
-	return o.order(n) || does(PassExtensions) && o.strip(n) || o.identity(n) ||
-		does(PassExtensions) && o.extension(n) || does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) ||
-		does(PassStrength) && o.strength(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
-		does(PassPopcount) && o.popcount(n) || does(PassReassociate) && o.reassociate(n)
+	extensions, rotations := does(PassExtensions), does(PassRotations)
+	if o.order(n) || extensions && o.strip(n) {
+		return true
+	}
+	switch n.Op {
+	case Mov:
+		return extensions && o.widen(n)
+	case Add:
+		return rotations && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
+			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+	case Sub:
+		return o.identity(n) || does(PassLowest) && o.lowest(n)
+	case Mul, Div, Mod:
+		return does(PassStrength) && o.strength(n)
+	case And:
+		return o.identity(n) || extensions && o.widen(n)
+	case Or:
+		return rotations && o.rotation(n) || extensions && o.widen(n) || does(PassMerge) && o.merge(n)
+	case Xor:
+		return rotations && o.rotation(n) || extensions && o.widen(n) || does(PassLowest) && o.lowest(n) ||
+			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+	case RSh:
+		return extensions && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
+	case ArSh:
+		return extensions && o.extension(n)
+	}
+	return false
 }

@@ -19,6 +19,8 @@ var shows = map[Pass]string{
 	PassStrength:    "r0 = r1; r0 *= 8; exit",
 	PassSums:        "r0 = r1; r0 += 4; r0 += 8; exit",
 	PassMulAdd:      "r0 = r1; r0 *= 33; r0 += r2; exit",
+	PassMerge:       "r3 = *(u8 *)(r10 - 8); r0 = *(u8 *)(r10 - 7); r0 <<= 8; r0 |= r3; exit",
+	PassLowest:      "r0 = r1; r0 = -r0; r0 &= r1; r0 ^= r1; exit",
 	PassPopcount:    "r1 = *(u64 *)(r1 + 0); " + countBits("w", 0x55555555, 0x33333333, 0x0f0f0f0f, 0x01010101, 24),
 	PassAddresses:   "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",

@@ -26,9 +26,10 @@ type def struct {
 	node   int32
 	last   int32 // the last node that reads it
 	uses   int32
-	narrow bool // the upper half is zero
+	bits   uint64 // that may be set
 	needed bool
-	reg    Reg // where it is kept
+	reg    Reg  // where it is kept
+	wanted Regs // the registers that the program wants it in at the end
 }
 
 // optimiser works on one block at a time; its slices are reused for the next.
@@ -44,6 +45,7 @@ type optimiser struct {
 	consts  []int64
 	loaded  []loaded // constants that are in registers
 	result  []Ins
+	moving  []Ins // see allocation.moves
 }
 
 // loaded is a constant that a node has brought into a register.
@@ -84,15 +86,12 @@ func (o *optimiser) constOf(v value) (int64, bool) {
 	return 0, false
 }
 
-// narrow reports whether the upper half of v is known to be zero.
-func (o *optimiser) narrow(v value) bool {
-	if k, ok := o.constOf(v); ok {
-		return uint64(k)>>32 == 0
+// literal is constOf that also knows constants which a node has brought into a register.
+func (o *optimiser) literal(v value) (int64, bool) {
+	if n := o.node(v); n != nil && n.Op == Mov {
+		v = n.b
 	}
-	if d := o.def(v); d != nil {
-		return d.narrow
-	}
-	return o.b.NarrowIn.Has(Reg(v))
+	return o.constOf(v)
 }
 
 // stale reports whether v is what a register held at the beginning and does not hold any
@@ -125,20 +124,20 @@ func (o *optimiser) values(b *Block) {
 		switch {
 		case n.isMem():
 			o.memory(&n)
-			o.emit(n)
+			o.emit(&n)
 			if n.Dst >= 0 {
 				o.cur[n.Dst] = o.define(&n)
 			}
 		case n.Op == Jump:
 			o.compare(&n)
-			o.emit(n)
+			o.emit(&n)
 		case n.Op == Nop:
 		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
-			o.emit(n)
+			o.emit(&n)
 		case n.Op == Exchange:
 			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
 		default:
-			o.cur[n.Dst] = o.compute(n)
+			o.cur[n.Dst] = o.compute(&n)
 		}
 	}
 }
@@ -157,7 +156,7 @@ func (o *optimiser) read(r Reg) value {
 }
 
 // emit adds a node. Constants that it cannot have as an operand are loaded before.
-func (o *optimiser) emit(n node) {
+func (o *optimiser) emit(n *node) {
 	if _, ok := o.constOf(n.a); ok {
 		n.a = o.load(n.a, n.Slot)
 	}
@@ -177,7 +176,7 @@ func (o *optimiser) emit(n node) {
 		n.Imm = k
 	}
 	n.out = noValue
-	o.nodes = append(o.nodes, n)
+	o.nodes = append(o.nodes, *n)
 }
 
 // load brings a constant into a register, unless one has it.
@@ -190,7 +189,7 @@ func (o *optimiser) load(v value, slot int32) value {
 	}
 	n := node{Ins: Ins{Op: Mov, Wide: true, Dst: None, A: None, B: None, Index: None, Slot: slot, Imm: k},
 		a: noValue, b: o.constant(k), index: noValue}
-	o.emit(n)
+	o.emit(&n)
 	l := loaded{k, o.define(&n)}
 	o.loaded = append(o.loaded, l)
 	return l.v
@@ -201,21 +200,21 @@ func (o *optimiser) define(n *node) value {
 	v := firstDef + value(len(o.defs))
 	at := int32(len(o.nodes) - 1)
 	o.nodes[at].out = v
-	o.defs = append(o.defs, def{node: at, last: at, narrow: o.narrowNode(n), reg: None})
+	o.defs = append(o.defs, def{node: at, last: at, bits: o.bitsOf(n), reg: None})
 	return v
 }
 
 // compute returns the value of a node: one that exists already, or that of the node,
 // which it emits.
-func (o *optimiser) compute(n node) value {
+func (o *optimiser) compute(n *node) value {
 	for {
-		if v, ok := o.known(&n); ok {
+		if v, ok := o.known(n); ok {
 			return v
 		}
-		if !o.rewrite(&n) {
+		if !o.rewrite(n) {
 			break
 		}
 	}
 	o.emit(n)
-	return o.define(&n)
+	return o.define(n)
 }
