@@ -78,9 +78,9 @@ func (v *verifier) callGlobal(fn int) (int, error) {
 	switch {
 	case s.locks > 0:
 		return 0, v.fail(CodeLock, errnoEINVAL, "a global function cannot be called with a spin lock held; a static one can")
-	case f.mightSleep && !s.sleeps:
+	case f.has(mightSleep) && !s.sleeps:
 		return 0, v.fail(CodeSleep, errnoEINVAL, "function %s may sleep, the program may not", f.name)
-	case f.mightSleep:
+	case f.has(mightSleep):
 		if err := v.mayNotSleep("function " + f.name); err != nil {
 			return 0, err
 		}
@@ -89,7 +89,7 @@ func (v *verifier) callGlobal(fn int) (int, error) {
 		return 0, err
 	}
 	f.reached = true
-	if f.movesPkt {
+	if f.movesPacket() || v.callArgs.moved {
 		v.forgetPackets()
 	}
 	v.clobberCall()
@@ -201,7 +201,7 @@ func (v *verifier) setArguments(fn int, f *frame) error {
 		case argContext:
 			*r = pointer(ptrCtx, 0)
 		case argDynptr:
-			*r = pointer(ptrDynptr, 0)
+			*r = pointer(ptrDynptr, packetSlice)
 			r.aux, r.id = dynptrLocal, v.nextID()
 		case argMem:
 			*r = pointer(ptrMem, 0)
@@ -243,6 +243,7 @@ func (v *verifier) globalArgs(fn int) error {
 		return err
 	}
 	v.callArgs = callMeta{m: -1, callee: -1, global: sub.name, packetOK: true}
+	packet := false // some memory lies in the packet
 	for i := range sub.proto.Params {
 		kind, t, size, null, err := v.globalParam(fn, i)
 		if err != nil {
@@ -272,11 +273,9 @@ func (v *verifier) globalArgs(fn int) error {
 			if err := v.readableDynptr(r, at); err != nil {
 				return err
 			}
+			v.callArgs.moved = v.callArgs.moved || sub.has(dynptrWrite) && movesPacket(v.dynptrReg(r))
 		case argMem:
-			if sub.movesPkt && (r.isPacket() || r.kind == ptrMem && r.has(packetSlice)) {
-				// Linux forgets that what the function was passed may not be there any more.
-				return v.failReg(at, CodePacketAccess, errnoEINVAL, "function %s may move the packet, and is passed memory of it", sub.name)
-			}
+			packet = packet || r.isPacket() || r.kind == ptrMem && r.has(packetSlice)
 			if err := v.globalMem(r, at, size); err != nil {
 				return err
 			}
@@ -295,6 +294,10 @@ func (v *verifier) globalArgs(fn int) error {
 				return bad("a pointer into the arena")
 			}
 		}
+	}
+	if packet && (sub.movesPacket() || v.callArgs.moved) {
+		// Linux forgets that what the function was passed may not be there any more.
+		return v.fail(CodePacketAccess, errnoEINVAL, "function %s may move the packet, and is passed memory of it", sub.name)
 	}
 	return nil
 }
@@ -385,13 +388,13 @@ func (v *verifier) forgetKeys(frame int) {
 }
 
 // pushAsync puts off a walk of a function that runs on its own, later (push_async_cb).
-func (v *verifier) pushAsync(meta *callMeta, sleeps bool) error {
+func (v *verifier) pushAsync(meta *callMeta, returns Range, sleeps bool) error {
 	fn := meta.callee
 	s := v.newState()
 	s.branches, s.sleeps = 1, sleeps
 	f := v.enterFrame(fn, -1, 0)
 	s.frames = append(s.frames, f)
-	f.callback, f.async, f.returns = asyncCallback, v.cur.cur().async+1, Range{0, 0}
+	f.callback, f.async, f.returns = asyncCallback, v.cur.cur().async+1, returns
 	s.first, s.last = int32(v.funcs[fn].start), -1
 	v.funcs[fn].async, v.funcs[fn].calledBack = true, true
 	v.callbackArgs(meta, v.cur.cur(), f)

@@ -316,15 +316,20 @@ func (v *verifier) kfuncDynptr(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.
 	if r.kind != ptrStack && r.kind != ptrDynptr {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants a dynptr in %s", k.Name, at)
 	}
-	if r.kind == ptrDynptr && k.Name == "bpf_dynptr_adjust" {
-		return v.failReg(at, CodeDynptr, errnoEINVAL, "a dynptr that the program does not own cannot be changed")
-	}
 	if err := v.readableDynptr(r, at); err != nil {
 		return err
 	}
-	d := *v.dynptrReg(r)
-	v.callArgs.dynptr = &d
+	d := v.noteDynptr(r)
+	if at == asm.R1 && writesDynptr(k.Name) && movesPacket(d) {
+		v.callArgs.moved = true
+	}
 	return nil
+}
+
+// writesDynptr reports whether a kernel function writes through the dynptr that is its first argument, as
+// bpf_dynptr_write does. Linux does not think of it that this may move the packet.
+func writesDynptr(name string) bool {
+	return name == "bpf_dynptr_copy" || name == "bpf_dynptr_memset" || strings.HasSuffix(name, "_dynptr")
 }
 
 // kfuncStruct checks a pointer to a kernel structure.
