@@ -88,6 +88,7 @@ func (v *verifier) section(name string) error {
 				r.flags = r.flags&^(inRCU|orNull) | untrusted
 			}
 		})
+		s.endRCUIters()
 	case "bpf_preempt_disable":
 		s.preempt++
 	case "bpf_preempt_enable":
