@@ -174,9 +174,11 @@ var perfmonHelpers = map[asm.BuiltinFunc]bool{
 	asm.FnTracePrintk: true, asm.FnGetCurrentTask: true, asm.FnGetCurrentTaskBtf: true, asm.FnProbeReadUser: true,
 	asm.FnProbeReadKernel: true, asm.FnProbeReadUserStr: true, asm.FnProbeReadKernelStr: true, asm.FnSnprintfBtf: true,
 	asm.FnSnprintf: true, asm.FnTaskPtRegs: true, asm.FnTraceVprintk: true, asm.FnGetTaskStack: true, asm.FnGetCurrentComm: true,
-	asm.FnGetCurrentPidTgid: true, asm.FnGetCurrentUidGid: true, asm.FnCopyFromUser: true, asm.FnCopyFromUserTask: true,
+	asm.FnCopyFromUser: true, asm.FnCopyFromUserTask: true,
 	asm.FnPerfEventRead: true, asm.FnPerfEventReadValue: true, asm.FnGetStackid: true, asm.FnGetStack: true, asm.FnSendSignal: true,
 	asm.FnSendSignalThread: true, asm.FnGetBranchSnapshot: true, asm.FnFindVma: true,
+	asm.FnSkcToTcp6Sock: true, asm.FnSkcToTcpSock: true, asm.FnSkcToTcpTimewaitSock: true, asm.FnSkcToTcpRequestSock: true,
+	asm.FnSkcToUdp6Sock: true, asm.FnSkcToUnixSock: true, asm.FnSkcToMptcpSock: true, asm.FnGetRetval: true, asm.FnSetRetval: true,
 }
 
 // afterArgs does what a call does once all arguments are in order, whatever the helper.
