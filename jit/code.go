@@ -171,7 +171,8 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure = simple && code.noStack
 	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
-	if code.stack = code.depth * prog.StackSize; code.bare && code.depth == 1 && env.Proof != nil {
+	code.stack = code.depth * prog.StackSize
+	if code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Stats.StackDepth) > 0 {
 		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
 	}
 	if code.pages, err = mem.NewCode(code.native); err != nil {
