@@ -178,7 +178,7 @@ func BenchmarkFirewall(b *testing.B) {
 			}
 		}
 		theirs := times[len(firewallWays)]
-		fmt.Printf("\nfirewall, rules: %t; mean of %d packets\n", rules, len(packets))
+		fmt.Printf("\nfirewall, rules: %t; mean of %d packets; bar: at most 1.00 of Linux\n", rules, len(packets))
 		for i, way := range firewallWays {
 			fmt.Printf("%-16s %6.1f ns", way.name, times[i])
 			if theirs > 0 {
