@@ -110,6 +110,7 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
+	batched bool             // runs can follow one another without Go, see batch
 	stack   int              // bytes of stack that a run uses at most, in all frames
 	index   []int32          // by slot: how many instructions come before
 	places  []place          // in order
@@ -166,6 +167,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if code.stack = code.depth * prog.StackSize; code.bare && code.depth == 1 && env.Proof != nil {
 		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
 	}
+	code.batched = code.batches(low)
 	if code.pages, err = mem.NewCode(code.native); err != nil {
 		return nil, err
 	}
