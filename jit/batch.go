@@ -18,9 +18,8 @@ type batch struct {
 	end   int            // where to come back to Go
 	given int64          // instructions that each may execute before it is left
 	done  uint64         // instructions executed, but for those of runs that were left
-	stack uintptr        // what is cleared for each, up to frame
-	frame uintptr        // r10
-	pc    uintptr
+	// The same for all batches: what is cleared for each run, up to r10, and where code begins.
+	stack, frame, pc uintptr
 }
 
 // Offsets that enterBatch needs.
@@ -61,13 +60,13 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 	if m.used {
 		m.registers(0)
 	}
-	fp := uintptr(c.FramePointer(0))
-	stack := (code.stack + batchStack - 1) &^ (batchStack - 1)
-	m.batch = batch{runs: unsafe.SliceData(runs), given: int64(min(c.Limit, slice)), stack: fp - uintptr(stack), frame: fp, pc: code.base}
 	b := &m.batch
-	if stack > 0 {
-		c.EnterFrame(0)
+	if b.pc == 0 {
+		b.pc, b.frame = code.base, uintptr(c.FramePointer(0))
+		b.stack = b.frame - uintptr((code.stack+batchStack-1)&^(batchStack-1))
 	}
+	b.runs, b.next, b.done, b.given = unsafe.SliceData(runs), 0, 0, int64(min(c.Limit, slice))
+	c.EnterFrame(0)
 	for b.next < len(runs) && !left {
 		b.end = min(b.next+batchRuns, len(runs))
 		enterBatch(m, b)
@@ -75,7 +74,7 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 			break // a run without a context
 		}
 	}
-	m.batch.runs = nil
+	b.runs = nil
 	m.busy = left
 	return b.next, b.done, left
 }
