@@ -63,6 +63,11 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	m.left, m.rest = int64(m.given), c.Limit-m.given
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
 	enter(m)
+	return m.finish()
+}
+
+// finish goes on with a run until it is over, and gives the machine back.
+func (m *machine) finish() (uint64, error) {
 	var err error
 	if m.exit != uint64(exitDone) {
 		err = m.serveRun()
@@ -71,7 +76,7 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		m.attach()
 		m.adopt()
 	}
-	c.Done = m.executed()
+	m.cpu.Done = m.executed()
 	m.busy = false
 	return m.result, err
 }
