@@ -156,6 +156,8 @@ type Program struct {
 	MayGoto      bool // some instruction is may_goto
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
+
+	memory *memory
 }
 
 // Regs is a set of registers.
