@@ -59,7 +59,7 @@ func TestOptimise(t *testing.T) {
 		{"rotated product", "w2 = w1; w2 *= 0x16a88000; w1 *= 0xcc9e2d51; w1 >>= 17; w1 |= w2; w0 = w1; exit", "w1 = r1 * -862048943; w0 = r1 rol 15; exit"},
 		{"other product", "w2 = w1; w2 *= 0x16a98000; w1 *= 0xcc9e2d51; w1 >>= 17; w1 |= w2; w0 = w1; exit",
 			"w2 = r1 * 380207104; w1 = r1 * -862048943; r1 = r1 >> 17; r0 = r1 | r2; exit"},
-		{"power of two", "r0 = r1; r0 *= 8; r2 /= 16; r0 += r2; exit", "r1 = r1 << 3; r2 = r2 >> 4; r0 = r1 + r2; exit"},
+		{"power of two", "r0 = r1; r0 *= 8; r2 /= 16; r0 += r2; exit", "r2 = r2 >> 4; r0 = r2 + r1*8; exit"},
 		{"modulo", "r0 = r1; r0 %= 64; exit", "r0 = r1 & 63; exit"},
 		{"large constant, once", "r3 = 0x123456789a ll; r1 += r3; r2 ^= r3; r0 = r1; r0 *= r2; exit",
 			"r0 = 78187493530; r1 = r1 + r0; r2 = r2 ^ r0; r0 = r1 * r2; exit"},

@@ -24,6 +24,7 @@ const (
 	PassMerge                        // what is loaded byte by byte loaded at once
 	PassLowest                       // the lowest bit taken off in two steps
 	PassPopcount                     // the usual count of bits as one instruction
+	PassLea                          // shift and addition in one; products of small constants by such
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
 	PassDuplicate                    // short blocks of loops in place of jumps to them
@@ -33,7 +34,7 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "merge", "lowest", "popcount", "addresses",
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "merge", "lowest", "popcount", "lea", "addresses",
 	"unroll", "duplicate", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
@@ -67,7 +68,7 @@ func (o *optimiser) rewrite(n *node) bool {
 	case Sub:
 		return o.identity(n) || does(PassLowest) && o.lowest(n)
 	case Mul, Div, Mod:
-		return does(PassStrength) && o.strength(n)
+		return does(PassStrength) && o.strength(n) || does(PassLea) && o.product(n)
 	case And:
 		return o.identity(n) || extensions && o.widen(n)
 	case Or:
