@@ -94,10 +94,11 @@ func (a *allocation) free(r Reg, at int32) bool {
 
 // place writes a node with registers, and finds one for its result.
 func (a *allocation) place(n *node, at int32) bool {
-	in := n.Ins
 	if n.out != noValue {
 		a.makeRoom(n, at)
 	}
+	a.out = append(a.out, n.Ins)
+	in := &a.out[len(a.out)-1]
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
 	if n.out != noValue {
 		d := a.def(n.out)
@@ -115,7 +116,6 @@ func (a *allocation) place(n *node, at int32) bool {
 			a.holds[r] = n.out
 		}
 	}
-	a.out = append(a.out, in)
 	return true
 }
 

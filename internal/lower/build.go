@@ -2,7 +2,6 @@ package lower
 
 import (
 	"slices"
-	"sync"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/mem"
@@ -29,8 +28,8 @@ type Env struct {
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	m := memories.Get().(*memory)
-	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without, memory: m}, env: env, split: &m.split, pool: m.ins[:0]}
+	b := builder{Program: newProgram(), env: env}
+	b.P, b.Popcount, b.Without, b.split = p, env.Popcount, env.Without, &b.memory.split
 	if err := b.build(); err != nil {
 		b.Free()
 		return nil, err
@@ -67,26 +66,6 @@ type builder struct {
 	pool      []Ins // of which blocks are cut
 }
 
-// memory is what programs are built in, one after the other.
-type memory struct {
-	split     prog.Split
-	blockAt   []int32
-	blocks    []Block
-	ins       []Ins
-	more      []Ins // that passes add: see Program.clone
-	optimiser optimiser
-}
-
-var memories = sync.Pool{New: func() any { return new(memory) }}
-
-// Free lets the memory of p be used for another program. Nothing of p may be used any more.
-func (p *Program) Free() {
-	m := p.memory
-	m.more, m.optimiser.p, m.optimiser.b = m.more[:0], nil, nil
-	memories.Put(m)
-	*p = Program{}
-}
-
 // missing reports whether there is nothing to call at slot.
 func (b *builder) missing(slot int) bool {
 	fn := asm.BuiltinFunc(b.P.Insns[slot].Imm)
@@ -96,8 +75,7 @@ func (b *builder) missing(slot int) bool {
 // translate makes the blocks.
 func (b *builder) translate() error {
 	insns, m := b.P.Insns, b.memory
-	m.blockAt = slices.Grow(m.blockAt[:0], len(insns))[:len(insns)]
-	b.blockAt = m.blockAt
+	b.blockAt = m.ints.cut(len(insns))
 	n := int32(0)
 	for slot, leads := range b.split.Leader[:len(insns)] {
 		b.blockAt[slot] = n // of what does not lead, nobody asks
@@ -105,10 +83,8 @@ func (b *builder) translate() error {
 			n++
 		}
 	}
-	m.blocks = slices.Grow(m.blocks[:0], int(n))[:n]
-	b.Blocks = m.blocks
-	b.pool = slices.Grow(b.pool, len(insns))
-	m.ins = b.pool
+	b.Blocks = m.blocks.cut(int(n))
+	b.pool = b.room(len(insns))
 	current := -1
 	for slot := 0; slot < len(insns); slot++ {
 		if b.split.Leader[slot] {
@@ -145,12 +121,18 @@ func (b *builder) close(current, slot int, next int32) {
 // seen reports whether the instruction can be reached.
 func (b *builder) seen() bool { return b.env.Proof == nil || b.env.Proof.Insns[b.slot].Seen }
 
-func (b *builder) add(in *Ins) {
-	if !b.seen() {
-		return
+// next returns a place for an instruction, which add adds.
+func (b *builder) next() *Ins {
+	in := &b.pool[:len(b.pool)+1][len(b.pool)]
+	*in = Ins{Slot: int32(b.slot), Dst: None, A: None, B: None, Index: None}
+	return in
+}
+
+// add adds the instruction that is at the next place.
+func (b *builder) add() {
+	if b.seen() {
+		b.pool = b.pool[:len(b.pool)+1]
 	}
-	in.Slot = int32(b.slot)
-	b.pool = append(b.pool, *in)
 }
 
 // set adds an instruction that writes a register of the program.
@@ -158,27 +140,34 @@ func (b *builder) set(in *Ins) error {
 	if in.Dst == Reg(asm.R10) {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
-	b.add(in)
+	b.add()
 	return nil
 }
 
 // instruction adds what an instruction of the program becomes.
 func (b *builder) instruction(ins *asm.Instruction, info *asm.Info) error {
-	dst, src := Reg(ins.Dst), Reg(ins.Src)
 	switch info.Kind {
 	case asm.KindALU:
 		return b.alu(ins, info)
+	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
+		return b.access(ins, info)
+	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
+		return b.atomic(ins, info)
+	}
+	in, dst := b.next(), Reg(ins.Dst)
+	in.Dst, in.A, in.Wide, in.Size = dst, dst, info.Wide, info.Bits/8
+	switch info.Kind {
 	case asm.KindNeg:
-		return b.set(&Ins{Op: Neg, Wide: info.Wide, Dst: dst, A: dst, B: None, Index: None})
+		in.Op = Neg
 	case asm.KindMovSX:
-		return b.set(&Ins{Op: Sext, Wide: info.Wide, Size: info.Bits / 8, Dst: dst, A: src, B: None, Index: None})
-	case asm.KindToLE:
+		in.Op, in.A = Sext, Reg(ins.Src)
+	case asm.KindToLE: // native code is for little-endian machines
+		in.Op, in.Wide = Zext, true
 		if info.Bits >= 32 {
-			return b.set(&Ins{Op: Mov, Wide: info.Bits == 64, Dst: dst, A: None, B: dst, Index: None})
+			in.Op, in.Wide, in.A, in.B = Mov, info.Bits == 64, None, dst
 		}
-		return b.set(&Ins{Op: Zext, Wide: true, Size: info.Bits / 8, Dst: dst, A: dst, B: None, Index: None})
-	case asm.KindToBE, asm.KindBSwap: // native code is for little-endian machines
-		return b.set(&Ins{Op: Swap, Wide: true, Size: info.Bits / 8, Dst: dst, A: dst, B: None, Index: None})
+	case asm.KindToBE, asm.KindBSwap:
+		in.Op, in.Wide = Swap, true
 	case asm.KindLoadImm64:
 		k, err := b.env.Immediate(b.slot)
 		if err != nil {
@@ -187,13 +176,11 @@ func (b *builder) instruction(ins *asm.Instruction, info *asm.Info) error {
 		if ins.Src == asm.PseudoFunc {
 			b.callbacks = append(b.callbacks, b.blockAt[b.slot+1+int(ins.ImmLo())])
 		}
-		return b.set(&Ins{Op: Mov, Wide: true, Dst: dst, A: None, B: None, Index: None, Imm: int64(k)})
-	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
-		return b.access(ins, info)
-	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
-		return b.atomic(ins, info)
+		in.Op, in.Wide, in.A, in.Imm = Mov, true, None, int64(k)
+	default:
+		return b.control(ins, info)
 	}
-	return b.control(ins, info)
+	return b.set(in)
 }
 
 var aluOps = map[asm.ALUOp]Op{asm.Add: Add, asm.Sub: Sub, asm.Mul: Mul, asm.Div: Div, asm.Or: Or, asm.And: And, asm.LSh: LSh,
@@ -208,22 +195,26 @@ var aluOpOf = func() (t [2][256]Op) {
 }()
 
 func (b *builder) alu(ins *asm.Instruction, info *asm.Info) error {
-	in := Ins{Op: aluOpOf[info.ALU>>8][info.ALU&0xff], Wide: info.Wide, Dst: Reg(ins.Dst), A: Reg(ins.Dst), B: Reg(ins.Src), Index: None}
-	if info.Source == asm.ImmSource {
-		in.B, in.Imm = None, ins.Imm
-		if !info.Wide {
-			in.Imm = int64(uint32(ins.Imm))
-		}
+	in := b.next()
+	in.Op, in.Wide, in.Dst, in.A = aluOpOf[info.ALU>>8][info.ALU&0xff], info.Wide, Reg(ins.Dst), Reg(ins.Dst)
+	switch {
+	case info.Source == asm.RegSource:
+		in.B = Reg(ins.Src)
+	case info.Wide:
+		in.Imm = ins.Imm
+	default:
+		in.Imm = int64(uint32(ins.Imm))
 	}
 	if in.Op == Mov {
 		in.A = None
 	}
-	return b.set(&in)
+	return b.set(in)
 }
 
 // access adds a load or store.
 func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
-	in := Ins{Op: Store, Wide: true, Size: uint8(info.Size.Bytes()), Dst: None, A: Reg(ins.Dst), B: None, Index: None, Disp: int32(ins.Off)}
+	in := b.next()
+	in.Op, in.Wide, in.Size, in.A, in.Disp = Store, true, uint8(info.Size.Bytes()), Reg(ins.Dst), int32(ins.Off)
 	switch info.Kind {
 	case asm.KindLoad:
 		in.Op, in.Dst, in.A, in.Signed = Load, Reg(ins.Dst), Reg(ins.Src), info.Signed
@@ -232,12 +223,12 @@ func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
 	case asm.KindStoreImm:
 		in.Imm = ins.Imm
 	}
-	b.prove(&in)
+	b.prove(in)
 	if in.Op == Store {
-		b.add(&in)
+		b.add()
 		return nil
 	}
-	return b.set(&in)
+	return b.set(in)
 }
 
 // prove says what need not be checked: what the proof says, and accesses to the
@@ -291,8 +282,9 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 	if ins.Src == asm.R10 && (info.Atomic.Fetch() && info.Kind == asm.KindAtomic || info.Kind == asm.KindLoadAcquire && ins.Dst == asm.R10) {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
-	in := Ins{Op: Atomic, Wide: info.Wide, Atomic: info.Atomic, Size: uint8(info.Size.Bytes()), Dst: None,
-		A: Reg(ins.Dst), B: Reg(ins.Src), Index: None, Disp: int32(ins.Off)}
+	in := b.next()
+	in.Op, in.Wide, in.Atomic, in.Size = Atomic, info.Wide, info.Atomic, uint8(info.Size.Bytes())
+	in.A, in.B, in.Disp = Reg(ins.Dst), Reg(ins.Src), int32(ins.Off)
 	switch info.Kind {
 	case asm.KindLoadAcquire:
 		in.Op, in.Wide, in.Dst, in.A, in.B = LoadAcquire, true, Reg(ins.Dst), Reg(ins.Src), None
@@ -306,15 +298,15 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 			in.Dst = in.B
 		}
 	}
-	b.prove(&in)
+	b.prove(in)
 	in.Check = in.Check || b.env.Proof == nil // alignment
-	b.add(&in)
+	b.add()
 	return nil
 }
 
 // control adds a jump, a call, or what else may end a block.
 func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
-	in := Ins{Dst: None, A: None, B: None, Index: None}
+	in := b.next()
 	target := func() int32 {
 		to, _ := b.split.Target(b.P, b.slot)
 		return b.blockAt[to]
@@ -327,7 +319,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 		} else {
 			in.B = Reg(ins.Src)
 		}
-		b.constant(&in)
+		b.constant(in)
 	case asm.KindGoto:
 		in.Op, in.Target = Goto, target()
 	case asm.KindMayGoto:
@@ -344,7 +336,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 			in.Op = Fault
 			break
 		}
-		if b.inline(fn, &in) {
+		if b.inline(fn, in) {
 			break
 		}
 		in.Op, in.Imm = Helper, b.helper(fn)
@@ -365,7 +357,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 	default:
 		return b.P.Errorf(b.slot, "instruction of kind %d is not supported", info.Kind)
 	}
-	b.add(&in)
+	b.add()
 	return nil
 }
 

@@ -21,7 +21,7 @@ func Duplicate(p *Program) {
 		if !to.Fast || to.LoopHead || len(to.Ins) > maxDuplicated || !p.endsTrip(to) {
 			continue
 		}
-		ins := make([]Ins, 0, len(b.Ins)+len(to.Ins))
+		ins := p.room(len(b.Ins) + len(to.Ins))
 		ins = append(ins, b.Ins[:len(b.Ins)-1]...)
 		ins = append(ins, Ins{Op: Hop, Dst: None, A: None, B: None, Index: None, Slot: in.Slot, Imm: int64(to.Start)})
 		b.Ins = append(ins, to.Ins...)

@@ -6,10 +6,12 @@ import "github.com/sandbpf/sandbpf/asm"
 // deeper is not worth more, and compilation stays linear.
 const maxRounds = 16
 
+// effect is the registers that a block reads before it writes them, and those that it writes.
+type effect struct{ read, written Regs }
+
 // liveness finds for each block the registers that matter at its beginning and behind it.
 func (p *Program) liveness() {
-	type effect struct{ read, written Regs }
-	effects := make([]effect, len(p.Blocks))
+	effects := p.memory.effects.take(len(p.Blocks))
 	for i := range p.Blocks {
 		e := &effects[i]
 		for j := range p.Blocks[i].Ins {
@@ -49,7 +51,7 @@ func (p *Program) narrowness() {
 		return
 	}
 	const unknown = AllRegs // nothing has come here yet
-	changed := make([]bool, len(p.Blocks))
+	changed := p.memory.bools.cut(len(p.Blocks))
 	for i := range p.Blocks {
 		p.Blocks[i].NarrowIn, changed[i] = unknown, true
 	}

@@ -16,7 +16,7 @@ func (b *builder) functions() {
 		b.Funcs[b.addFunc(block)].Callback = true
 	}
 	callees := make([][]int32, len(b.Funcs))
-	seen := make([]int32, len(b.Blocks))
+	seen := b.memory.ints.take(len(b.Blocks))
 	// A hostile program may have as many functions as blocks that all share their blocks.
 	budget := 64*len(b.Blocks) + 1<<16
 	for i := range b.Funcs {

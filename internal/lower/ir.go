@@ -112,6 +112,7 @@ type Block struct {
 	Copied   bool  // there are copies of it, which are run as a rule
 	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
+	Origin   int32 // the number of the block that it begins as, when Optimise looked at it
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
 
 	LiveIn, LiveOut Regs
@@ -157,7 +158,8 @@ type Program struct {
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
 
-	memory *memory
+	constants constancy // as Optimise has found them
+	memory    *memory
 }
 
 // Regs is a set of registers.
@@ -172,14 +174,10 @@ const (
 )
 
 // Has reports whether r is in the set.
-func (s Regs) Has(r Reg) bool { return r >= 0 && s>>uint(r)&1 != 0 }
+func (s Regs) Has(r Reg) bool { return s>>uint8(r)&1 != 0 } // a shift by 255 gives 0
 
-func bit(r Reg) Regs {
-	if r < 0 {
-		return 0
-	}
-	return 1 << uint(r)
-}
+// bit returns the set of r, or of nothing for None.
+func bit(r Reg) Regs { return 1 << uint8(r) }
 
 // Reads returns the registers that in reads as operands.
 func (in *Ins) Reads() Regs { return bit(in.A) | bit(in.B) | bit(in.Index) }

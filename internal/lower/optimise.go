@@ -7,14 +7,14 @@ func Optimise(p *Program) {
 	}
 	p.liveness()
 	p.narrowness()
-	constants := p.constants()
+	p.constants = p.findConstants()
 	o := p.optimiser()
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
+		b.Origin = int32(i)
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
-		o.enter(&constants, i)
 		o.optimise(b)
 	}
 }
@@ -47,6 +47,7 @@ func (o *optimiser) optimise(b *Block) {
 		read, written := p.Uses(b, last)
 		live = live&^written | read
 	}
+	o.enter(b)
 	o.values(b)
 	o.need(live)
 	o.leas()
@@ -55,23 +56,4 @@ func (o *optimiser) optimise(b *Block) {
 	if ok {
 		b.Ins = p.replace(b.Ins, out)
 	}
-}
-
-// replace returns a copy of the instructions, in the place of old ones if there is room.
-func (p *Program) replace(old, by []Ins) []Ins {
-	if len(by) > cap(old) {
-		return p.clone(by)
-	}
-	return append(old[:0], by...)
-}
-
-// clone returns a copy of the instructions, in memory of p.
-func (p *Program) clone(ins []Ins) []Ins {
-	m := p.memory
-	if len(m.more)+len(ins) > cap(m.more) {
-		m.more = make([]Ins, 0, max(1024, len(p.P.Insns)/8, len(ins)))
-	}
-	from := len(m.more)
-	m.more = append(m.more, ins...)
-	return m.more[from:len(m.more):len(m.more)]
 }

@@ -21,9 +21,9 @@ const (
 	PassStrength                     // multiplication and division by powers of two
 	PassSums                         // additions of constants joined
 	PassMulAdd                       // x*(2^k+-1) + y by shifts and additions
-	PassMerge                        // what is loaded byte by byte loaded at once
-	PassLowest                       // the lowest bit taken off in two steps
 	PassPopcount                     // the usual count of bits as one instruction
+	PassLowest                       // x & (x-1) for x ^ (x & -x)
+	PassMerge                        // numbers loaded byte by byte loaded at once
 	PassLea                          // shift and addition in one; products of small constants by such
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
@@ -34,8 +34,8 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "merge", "lowest", "popcount", "lea", "addresses",
-	"unroll", "duplicate", "reassociate", "align"}
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
+	"merge", "lea", "addresses", "unroll", "duplicate", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -55,31 +55,30 @@ func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 // bring operations into the form that the others look for.
 func (o *optimiser) rewrite(n *node) bool {
 	does := o.p.does
-	extensions, rotations := does(PassExtensions), does(PassRotations)
-	if o.order(n) || extensions && o.strip(n) {
+	if o.order(n) || does(PassExtensions) && o.strip(n) {
 		return true
 	}
 	switch n.Op {
 	case Mov:
-		return extensions && o.widen(n)
+		return does(PassExtensions) && o.widen(n)
 	case Add:
-		return rotations && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
+		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
 			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
 	case Sub:
 		return o.identity(n) || does(PassLowest) && o.lowest(n)
 	case Mul, Div, Mod:
 		return does(PassStrength) && o.strength(n) || does(PassLea) && o.product(n)
 	case And:
-		return o.identity(n) || extensions && o.widen(n)
+		return o.identity(n) || does(PassExtensions) && o.widen(n)
 	case Or:
-		return rotations && o.rotation(n) || extensions && o.widen(n) || does(PassMerge) && o.merge(n)
+		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassMerge) && o.merge(n)
 	case Xor:
-		return rotations && o.rotation(n) || extensions && o.widen(n) || does(PassLowest) && o.lowest(n) ||
+		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassLowest) && o.lowest(n) ||
 			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
 	case RSh:
-		return extensions && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
+		return does(PassExtensions) && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
 	case ArSh:
-		return extensions && o.extension(n)
+		return does(PassExtensions) && o.extension(n)
 	}
 	return false
 }

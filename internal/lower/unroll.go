@@ -37,7 +37,7 @@ type unroller struct {
 // place finds out where each block will be.
 func (u *unroller) place() {
 	n, at, total := int32(0), 0, len(u.p.Blocks)
-	places := make([]int32, 3*total)
+	places := u.p.memory.ints.take(3 * total)
 	u.moved, u.slow, u.copied = places[:total], places[total:2*total], places[2*total:]
 	for i := range int32(total) {
 		u.moved[i] = n
@@ -48,7 +48,7 @@ func (u *unroller) place() {
 		u.slow[i] = n
 		n++
 	}
-	u.blocks = make([]Block, 0, n)
+	u.blocks = u.p.memory.blocks.cut(int(n))[:0]
 }
 
 // build writes the blocks anew.
@@ -102,7 +102,7 @@ func (u *unroller) repeat(l *loop) {
 	if l.joined {
 		in.A, in.B, in.Disp, in.Scale = l.count.reg, l.count.limit, l.count.limitAt, uint8(l.count.step)*uint8(l.copies)
 	}
-	edge.Ins = []Ins{in}
+	edge.Ins = append(p.room(1), in)
 	u.blocks = append(u.blocks, edge)
 	if l.joined {
 		u.join(l, back)
@@ -110,7 +110,8 @@ func (u *unroller) repeat(l *loop) {
 		u.copyBlocks(l, firstCopy)
 	}
 	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
-	edge.Ins = []Ins{{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}}
+	in = Ins{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}
+	edge.Ins = append(p.room(1), in)
 	u.blocks = append(u.blocks, edge)
 }
 
@@ -118,7 +119,7 @@ func (u *unroller) repeat(l *loop) {
 func (u *unroller) join(l *loop, back int32) {
 	b := u.p.Blocks[l.head()]
 	body := b.Ins[:len(b.Ins)-1]
-	ins := make([]Ins, 0, int(l.copies)*(len(b.Ins)+1))
+	ins := u.p.room(int(l.copies) * (len(b.Ins) + 1))
 	for range l.copies - 1 {
 		ins = append(ins, body...)
 		for i, old := range l.blocks { // with a jump at the end of each
@@ -144,7 +145,7 @@ func (u *unroller) join(l *loop, back int32) {
 	u.blocks = append(u.blocks, b)
 	if len(l.blocks) == 2 {
 		b = u.p.Blocks[l.back()]
-		b.Ins = append([]Ins(nil), b.Ins...)
+		b.Ins = u.p.clone(b.Ins)
 		b.Fast, b.LoopHead = true, false
 		redirect(&b, to)
 		u.blocks = append(u.blocks, b)
@@ -169,7 +170,7 @@ func (u *unroller) copyBlocks(l *loop, firstCopy int32) {
 		}
 		for _, old := range l.blocks {
 			b := u.p.Blocks[old]
-			b.Ins = append([]Ins(nil), b.Ins...)
+			b.Ins = u.p.clone(b.Ins)
 			b.Fast, b.LoopHead = true, c == 0 && old == l.head()
 			redirect(&b, to)
 			straighten(&b, int32(len(u.blocks)))

@@ -178,8 +178,10 @@ func (o *optimiser) emit(n *node) {
 		}
 		n.Imm = k
 	}
-	n.out = noValue
-	o.nodes = append(o.nodes, *n)
+	// Field by field: the processor waits before it reads at once what has just been written in parts.
+	o.nodes = append(o.nodes, node{})
+	m := &o.nodes[len(o.nodes)-1]
+	m.Ins, m.a, m.b, m.index, m.out = n.Ins, n.a, n.b, n.index, noValue
 }
 
 // load brings a constant into a register, unless one has it.
@@ -203,7 +205,9 @@ func (o *optimiser) define(n *node) value {
 	v := firstDef + value(len(o.defs))
 	at := int32(len(o.nodes) - 1)
 	o.nodes[at].out = v
-	o.defs = append(o.defs, def{node: at, last: at, bits: o.bitsOf(n), reg: None})
+	o.defs = append(o.defs, def{})
+	d := &o.defs[len(o.defs)-1]
+	d.node, d.last, d.bits, d.reg = at, at, o.bitsOf(n), None
 	return v
 }
 
