@@ -154,7 +154,6 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	}
 	lower.Optimise(low)
 	lower.Unroll(low)
-	lower.Duplicate(low)
 	lower.OptimiseJoined(low)
 	lower.Align(low)
 	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),

@@ -26,7 +26,6 @@ const (
 	PassMerge                        // numbers loaded byte by byte loaded at once
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
-	PassDuplicate                    // short blocks of loops in place of jumps to them
 	PassReassociate                  // sums of a loop's copies taken before they are added
 	PassAlign                        // loops at round addresses
 	passEnd
@@ -34,7 +33,7 @@ const (
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "addresses", "unroll", "duplicate", "reassociate", "align"}
+	"merge", "addresses", "unroll", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
