@@ -126,15 +126,51 @@ func (e *InstructionError) Is(target error) bool { return target == ErrInvalidIn
 // exist and that its reserved fields are zero (RFC 9669, section 3: unused
 // fields shall be cleared). The error is an [*InstructionError].
 func (ins Instruction) Validate() error {
-	in, err := ins.Info()
+	_, err := ins.Check()
+	return err
+}
+
+// Check is [Instruction.Info] and [Instruction.Validate] in one.
+func (ins *Instruction) Check() (*Info, error) {
+	in, err := ins.row()
 	if err != nil {
-		return err
+		return in, err
 	}
+	imm, nextImm := ins.imms()
+	var set Fields // those that are not zero
+	if ins.Dst != 0 {
+		set |= FieldDst
+	}
+	if ins.Src != 0 {
+		set |= FieldSrc
+	}
+	if ins.Off != 0 {
+		set |= FieldOff
+	}
+	if imm != 0 {
+		set |= FieldImm
+	}
+	if nextImm != 0 {
+		set |= FieldNextImm
+	}
+	if set&^(in.Uses|in.fixed) == 0 && ins.Dst < NumRegisters && ins.Src < NumRegisters && imm == int64(int32(imm)) {
+		return in, nil
+	}
+	return in, ins.invalid(in)
+}
+
+// imms returns the imm fields of both slots.
+func (ins *Instruction) imms() (imm, nextImm int64) {
+	if ins.Op == opLoadImm64 {
+		return int64(int32(ins.Imm)), ins.Imm >> 32
+	}
+	return ins.Imm, 0
+}
+
+// invalid says which field of ins, which is of a row, is not as it must be.
+func (ins *Instruction) invalid(in *Info) error {
 	known := in.Uses | in.fixed
-	imm, nextImm := ins.Imm, int64(0)
-	if ins.Slots() == 2 {
-		imm, nextImm = int64(ins.ImmLo()), int64(ins.ImmHi())
-	}
+	imm, nextImm := ins.imms()
 	for _, f := range []struct {
 		field Fields
 		name  string
@@ -149,15 +185,12 @@ func (ins Instruction) Validate() error {
 	} {
 		switch {
 		case known&f.field == 0 && f.value != 0:
-			return &InstructionError{Ins: ins, Field: f.name, Value: f.value, Reason: "reserved field is not zero"}
+			return &InstructionError{Ins: *ins, Field: f.name, Value: f.value, Reason: "reserved field is not zero"}
 		case f.value > f.max:
-			return &InstructionError{Ins: ins, Field: f.name, Value: f.value, Reason: "no such register"}
+			return &InstructionError{Ins: *ins, Field: f.name, Value: f.value, Reason: "no such register"}
 		}
 	}
-	if ins.Op != opLoadImm64 && ins.Imm != int64(int32(ins.Imm)) {
-		return &InstructionError{Ins: ins, Field: "imm", Value: ins.Imm, Reason: "does not fit in 32 bits"}
-	}
-	return nil
+	return &InstructionError{Ins: *ins, Field: "imm", Value: ins.Imm, Reason: "does not fit in 32 bits"}
 }
 
 // Instructions is a list of instructions, a program or a part of one.

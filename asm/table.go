@@ -73,7 +73,7 @@ type Info struct {
 
 // matches reports whether those of the given fields of ins that tell this row
 // from others are as in this row.
-func (in *Info) matches(ins Instruction, fields Fields) bool {
+func (in *Info) matches(ins *Instruction, fields Fields) bool {
 	fields &= in.fixed
 	return (fields&FieldSrc == 0 || ins.Src == in.src) &&
 		(fields&FieldOff == 0 || ins.Off == in.off) &&
@@ -82,6 +82,24 @@ func (in *Info) matches(ins Instruction, fields Fields) bool {
 
 // opcodes holds the rows of each opcode; a nil slice is an unknown opcode.
 var opcodes = buildTable()
+
+// numbered holds the rows by number: see [Info.Row].
+var numbered = func() []*Info {
+	list := []*Info{nil}
+	for op := range opcodes {
+		for i := range opcodes[op] {
+			list = append(list, &opcodes[op][i])
+		}
+	}
+	return list
+}()
+
+// Row returns the number of a row of the opcode table, from 1, for tables that keep
+// what instructions are in two bytes. [InfoAt] undoes it.
+func (in *Info) Row() uint16 { return uint16(in.index + 1) }
+
+// InfoAt returns the row of the opcode table with that number, nil for 0.
+func InfoAt(row uint16) *Info { return numbered[row] }
 
 // Table returns every row of the opcode table, in opcode order.
 func Table() []Info {
@@ -244,27 +262,29 @@ var invalid = Info{Kind: KindInvalid}
 // looks only at what tells instructions apart: see [Instruction.Validate] for
 // registers out of range and reserved fields. The error is an
 // [*InstructionError]; the row is never nil, of KindInvalid beside an error.
-func (ins Instruction) Info() (*Info, error) {
+func (ins Instruction) Info() (*Info, error) { return ins.row() }
+
+func (ins *Instruction) row() (*Info, error) {
 	rows := opcodes[ins.Op]
 	for i := range rows {
-		if rows[i].matches(ins, FieldSrc|FieldOff|FieldImm) {
-			return &rows[i], nil
+		if in := &rows[i]; in.fixed == 0 || in.matches(ins, FieldSrc|FieldOff|FieldImm) {
+			return in, nil
 		}
 	}
 	if len(rows) == 0 {
-		return &invalid, &InstructionError{Ins: ins, Field: "opcode", Value: int64(ins.Op), Reason: "unknown opcode"}
+		return &invalid, &InstructionError{Ins: *ins, Field: "opcode", Value: int64(ins.Op), Reason: "unknown opcode"}
 	}
 	return &invalid, noMatch(ins, rows)
 }
 
 // Kind returns the kind of ins, KindInvalid where it is no instruction.
 func (ins Instruction) Kind() Kind {
-	in, _ := ins.Info()
+	in, _ := ins.row()
 	return in.Kind
 }
 
 // noMatch finds the first field that leaves none of the rows of the opcode.
-func noMatch(ins Instruction, rows []Info) error {
+func noMatch(ins *Instruction, rows []Info) error {
 	name, value := "imm", ins.Imm
 	switch {
 	case !anyMatches(rows, ins, FieldSrc):
@@ -272,10 +292,10 @@ func noMatch(ins Instruction, rows []Info) error {
 	case !anyMatches(rows, ins, FieldSrc|FieldOff):
 		name, value = "off", int64(ins.Off)
 	}
-	return &InstructionError{Ins: ins, Field: name, Value: value,
+	return &InstructionError{Ins: *ins, Field: name, Value: value,
 		Reason: fmt.Sprintf("opcode %#02x knows no instruction with this %s", uint8(ins.Op), name)}
 }
 
-func anyMatches(rows []Info, ins Instruction, fields Fields) bool {
+func anyMatches(rows []Info, ins *Instruction, fields Fields) bool {
 	return slices.ContainsFunc(rows, func(row Info) bool { return row.matches(ins, fields) })
 }

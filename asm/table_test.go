@@ -218,3 +218,10 @@ func TestResolveErrors(t *testing.T) {
 	_, err := far.Encode(binary.LittleEndian)
 	require.NoError(t, err)
 }
+
+func TestRowNumbers(t *testing.T) {
+	require.Nil(t, asm.InfoAt(0))
+	for i := range asm.Table() {
+		require.Equal(t, uint16(i+1), asm.InfoAt(uint16(i+1)).Row())
+	}
+}

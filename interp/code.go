@@ -69,7 +69,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err := d.translate(); err != nil {
 		return nil, err
 	}
-	if err := d.initialised(); err != nil {
+	if err := d.split.CheckReads(p, d.missing); err != nil {
 		return nil, err
 	}
 	d.liveness()
@@ -86,7 +86,7 @@ type decoder struct {
 	p   *prog.Program
 	env *Env
 
-	leader   []bool  // by slot: a block begins here
+	split    prog.Split
 	blockAt  []int32 // by slot
 	blocks   []block
 	current  *block

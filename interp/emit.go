@@ -40,8 +40,7 @@ type coldPair struct {
 
 func (d *decoder) emit() *Code {
 	e := emitter{d: d, c: &Code{p: d.p, env: *d.env, helpers: d.helpers, exposed: make(map[int]bool),
-		callbacks: make(map[int]uintptr, len(d.callbacks))}}
-	e.index()
+		index: d.split.Index, callbacks: make(map[int]uintptr, len(d.callbacks))}}
 	e.constants()
 	for i := range d.blocks {
 		d.branch(i)
@@ -105,21 +104,6 @@ func (d *decoder) branch(i int) {
 		}
 	}
 	b.next = -1
-}
-
-// index counts instructions, for the budget.
-func (e *emitter) index() {
-	e.c.index = make([]int32, len(e.d.p.Insns)+1)
-	n := int32(0)
-	for slot := 0; slot < len(e.d.p.Insns); slot++ {
-		e.c.index[slot] = n
-		if e.d.p.Insns[slot].Slots() == 2 {
-			slot++
-			e.c.index[slot] = n
-		}
-		n++
-	}
-	e.c.index[len(e.d.p.Insns)] = n
 }
 
 // constants gives slots to the constants that are left, as far as they go.

@@ -10,22 +10,20 @@ import (
 
 // translate checks the program's structure and brings it into blocks.
 func (d *decoder) translate() error {
-	if err := d.leaders(); err != nil {
+	if err := d.p.Split(&d.split); err != nil {
 		return err
 	}
 	d.blockAt = make([]int32, len(d.p.Insns))
-	for i := range d.blockAt {
-		d.blockAt[i] = -1
-	}
-	for slot := 0; slot < len(d.p.Insns); slot += d.p.Insns[slot].Slots() {
-		if d.leader[slot] {
+	for slot := range d.p.Insns {
+		d.blockAt[slot] = -1
+		if d.split.Leader[slot] {
 			d.blockAt[slot] = int32(len(d.blocks))
 			d.blocks = append(d.blocks, block{start: int32(slot), next: -1})
 		}
 	}
 	current := -1
 	for slot := 0; slot < len(d.p.Insns); slot += d.p.Insns[slot].Slots() {
-		if d.leader[slot] {
+		if d.split.Leader[slot] {
 			if current >= 0 && !d.closed(current) {
 				d.blocks[current].next = int32(current + 1)
 			}
@@ -46,56 +44,10 @@ func (d *decoder) closed(i int) bool {
 	return n > 0 && opInfos[d.blocks[i].instrs[n-1].op].ends
 }
 
-// leaders finds where blocks begin.
-func (d *decoder) leaders() error {
-	insns := d.p.Insns
-	if len(insns) == 0 {
-		return d.p.Errorf(0, "program has no instructions")
-	}
-	d.leader = make([]bool, len(insns)+1)
-	d.leader[0] = true
-	second := make([]bool, len(insns)) // second slots of 64-bit immediate loads
-	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
-		ins := insns[slot]
-		if err := ins.Validate(); err != nil {
-			return d.p.Errorf(slot, "%v", err)
-		}
-		if ins.Slots() == 2 {
-			if slot+1 == len(insns) {
-				return d.p.Errorf(slot, "64-bit immediate load without its second slot")
-			}
-			second[slot+1] = true
-		}
-		switch ins.Kind() {
-		case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
-			asm.KindCallKfunc, asm.KindCallX, asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease,
-			asm.KindLoadAbs, asm.KindLoadInd:
-			d.leader[slot+1] = true
-		}
-		if off, ok := ins.JumpOffset(); ok {
-			d.hasCalls = d.hasCalls || ins.Kind() == asm.KindCallLocal || ins.Kind() == asm.KindLoadImm64
-			target := slot + 1 + int(off)
-			if target < 0 || target >= len(insns) {
-				return d.p.Errorf(slot, "jump to instruction %d, outside of the program", target)
-			}
-			d.leader[target] = true
-		}
-	}
-	for slot, is := range second {
-		if is && d.leader[slot] {
-			return d.p.Errorf(slot, "jump into the middle of a 64-bit immediate load")
-		}
-	}
-	last := len(insns) - 1
-	if second[last] {
-		last--
-	}
-	switch insns[last].Kind() {
-	case asm.KindExit, asm.KindGoto:
-	default:
-		return d.p.Errorf(last, "execution falls off the end of the program")
-	}
-	return nil
+// missing reports whether there is nothing to call at slot.
+func (d *decoder) missing(slot int) bool {
+	fn := asm.BuiltinFunc(d.p.Insns[slot].Imm)
+	return d.split.Info(slot).Kind == asm.KindCallKfunc || fn != asm.FnTailCall && d.env.helper(fn) == nil
 }
 
 func (d *decoder) add(in instr) {
@@ -114,7 +66,7 @@ func (d *decoder) set(op opcode, dst asm.Register, b, c value) error {
 
 // instruction adds what an instruction of the program becomes.
 func (d *decoder) instruction(ins asm.Instruction, slot int) error {
-	info, _ := ins.Info() // leaders has validated it
+	info := d.split.Info(slot)
 	dst, src := value(ins.Dst), value(ins.Src)
 	switch info.Kind {
 	case asm.KindALU:
@@ -132,6 +84,7 @@ func (d *decoder) instruction(ins asm.Instruction, slot int) error {
 			return err
 		}
 		if ins.Src == asm.PseudoFunc {
+			d.hasCalls = true
 			d.callbacks = append(d.callbacks, d.blockAt[slot+1+int(ins.ImmLo())])
 		}
 		return d.set(opMov64, ins.Dst, d.constant(k), noValue)
@@ -165,16 +118,16 @@ func (d *decoder) outside(ins asm.Instruction, info *asm.Info, slot int) error {
 	case asm.KindExit:
 		in.op = opExit
 	case asm.KindCallLocal:
+		d.hasCalls = true
 		in.op, in.target = opCall, d.blockAt[slot+1+int(ins.ImmLo())]
 	case asm.KindCallHelper:
-		body := d.env.helper(asm.BuiltinFunc(ins.Imm))
-		if body == nil && asm.BuiltinFunc(ins.Imm) != asm.FnTailCall {
+		if d.missing(slot) {
 			// Not an error yet: a program may call what is not there behind a branch that
 			// it never takes, as CO-RE makes it do.
 			in.op = opFault
 			break
 		}
-		in.op, in.x = opHelper, d.helperIndex(body)
+		in.op, in.x = opHelper, d.helperIndex(d.env.helper(asm.BuiltinFunc(ins.Imm)))
 	case asm.KindCallKfunc:
 		in.op = opFault // like the call of a helper that is not there
 	case asm.KindCallX:

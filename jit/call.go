@@ -63,9 +63,9 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	m.frame.mayGoto = vm.MayGotoLimit
 	m.cpu.PushFrame(depth)
 	m.cpu.EnterFrame(min(depth+int(entry.depth), prog.MaxFrames) - 1)
-	m.left += int64(m.code.index[slot])
+	m.left += int64(entry.index)
 	m.pc = m.code.base + uintptr(entry.offset)
-	err := m.checked(slot)
+	err := m.checked(slot, entry.index)
 	if err == nil {
 		enter(m)
 		err = m.serve()
@@ -76,12 +76,13 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	return r0, err
 }
 
-// checked looks at the budget before a function at slot is entered.
-func (m *machine) checked(slot int) error {
+// checked looks at the budget before a function at slot is entered, in front of which there
+// are index instructions.
+func (m *machine) checked(slot int, index int32) error {
 	if m.left >= 0 {
 		return nil
 	}
-	return m.poll(&exit{slot: int32(slot), done: m.code.index[slot]})
+	return m.poll(&exit{slot: int32(slot), done: index})
 }
 
 // tailCall replaces the program by another, unless there is none: then it goes on.

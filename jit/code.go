@@ -20,6 +20,7 @@
 package jit
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -113,15 +114,17 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers and proved accesses
-	index   []int32          // by slot: how many instructions come before
-	places  []place          // in order
+	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
 	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
 }
 
-// callback is a function that helpers can call: its offset in the code, and how many frames
-// it takes at most.
-type callback struct{ offset, depth int32 }
+// callback is a function that helpers can call.
+type callback struct {
+	offset int32 // in the code
+	depth  int32 // frames that it takes at most
+	index  int32 // instructions that come before it in the program
+}
 
 // place says where the machine code of an instruction begins.
 type place struct{ slot, offset int32 }
@@ -152,11 +155,12 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer low.Free()
 	lower.Optimise(low)
 	lower.Unroll(low)
 	lower.OptimiseJoined(low)
 	lower.Align(low)
-	code := &Code{p: p, env: env, index: low.Index, machines: make([]*machine, max(env.NumCPU, 1)),
+	code := &Code{p: p, env: env, machines: make([]*machine, max(env.NumCPU, 1)),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))
@@ -191,8 +195,12 @@ func (code *Code) Size() int { return len(code.native) }
 // instruction that it is made from. What is seldom executed lies at the end and has slot -1.
 func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
 	return code.native, func(yield func(offset, slot int) bool) {
-		for _, p := range code.places {
-			if !yield(int(p.offset), int(p.slot)) {
+		var offset, slot int
+		for rest := code.places; len(rest) > 0; {
+			slots, n := binary.Varint(rest)
+			bytes, m := binary.Uvarint(rest[n:])
+			rest, slot, offset = rest[n+m:], slot+int(slots), offset+int(bytes)
+			if !yield(offset, slot) {
 				return
 			}
 		}

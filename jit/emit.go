@@ -1,6 +1,10 @@
 package jit
 
 import (
+	"encoding/binary"
+	"slices"
+	"sync"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/lower"
 	"github.com/sandbpf/sandbpf/jit/amd64"
@@ -54,9 +58,15 @@ type emitter struct {
 	known   []bool
 	polls   []int32 // by block: the exit that looks at the budget there, 0 if there is none yet
 	block   int32   // that is being made
-	resumes []resume
+	exits   []exit
+	resumes []resume // by exit
 	stubs   []stub
+	places  []byte // see Code.places
+	at      place  // the last of them
 }
+
+// emitters keep their memory for the next program.
+var emitters = sync.Pool{New: func() any { return new(emitter) }}
 
 // resume is where an exit goes on, as labels.
 type resume struct {
@@ -78,11 +88,30 @@ const noLabel = amd64.Label(-1)
 
 // emit makes the machine code of p.
 func emit(p *lower.Program, code *Code) {
-	e := emitter{p: p, code: code, labels: make([]amd64.Label, len(p.Blocks)), entry: make([]int32, len(p.Blocks)),
-		known: make([]bool, len(p.Blocks)), polls: make([]int32, len(p.Blocks))}
-	e.Code = make([]byte, 0, 8*len(p.P.Insns)+256)
-	e.Expect(2 * len(p.Blocks))
-	code.places = make([]place, 0, len(p.P.Insns))
+	e := emitters.Get().(*emitter)
+	e.begin(p, code)
+	e.program()
+	e.p, e.code = nil, nil
+	emitters.Put(e)
+}
+
+// begin makes e ready for p.
+func (e *emitter) begin(p *lower.Program, code *Code) {
+	n := len(p.Blocks)
+	e.p, e.code, e.pending, e.base = p, code, 0, 0
+	e.Reset()
+	e.Expect(2*n, 8*len(p.P.Insns)+256)
+	e.labels, e.entry = slices.Grow(e.labels[:0], n)[:n], slices.Grow(e.entry[:0], n)[:n]
+	e.known, e.polls = slices.Grow(e.known[:0], n)[:n], slices.Grow(e.polls[:0], n)[:n]
+	clear(e.known)
+	clear(e.polls)
+	e.exits, e.resumes, e.stubs, e.places = e.exits[:0], e.resumes[:0], e.stubs[:0], e.places[:0]
+	e.at = place{}
+}
+
+// program makes all blocks.
+func (e *emitter) program() {
+	p := e.p
 	e.addExit(exit{kind: exitDone}, noLabel, noLabel)
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
@@ -145,7 +174,7 @@ func (e *emitter) fixCopies() {
 
 // makeStubs makes what is seldom executed.
 func (e *emitter) makeStubs() {
-	e.code.places = append(e.code.places, place{-1, int32(len(e.Code))})
+	e.begins(-1)
 	for _, s := range e.stubs {
 		e.Place(s.label)
 		switch {
@@ -166,16 +195,17 @@ func (e *emitter) makeStubs() {
 // finish turns labels into offsets.
 func (e *emitter) finish(done amd64.Label) {
 	code := e.code
-	code.native = e.Code
+	code.native, code.places = slices.Clone(e.Code), slices.Clone(e.places)
 	code.done = int32(e.Offset(done))
 	for i, r := range e.resumes {
 		if r.resume != noLabel {
-			code.exits[i].resume = int32(e.Offset(r.resume))
+			e.exits[i].resume = int32(e.Offset(r.resume))
 		}
 		if r.behind != noLabel {
-			code.exits[i].behind = int32(e.Offset(r.behind))
+			e.exits[i].behind = int32(e.Offset(r.behind))
 		}
 	}
+	code.exits = slices.Clone(e.exits)
 	for i := range e.p.Funcs {
 		f := &e.p.Funcs[i]
 		if !f.Callback {
@@ -184,15 +214,28 @@ func (e *emitter) finish(done amd64.Label) {
 		if code.entries == nil {
 			code.entries = make(map[int]callback)
 		}
-		code.entries[int(e.p.Blocks[f.Block].Start)] = callback{int32(e.Offset(e.labels[f.Block])), int32(f.Depth)}
+		code.entries[int(e.p.Blocks[f.Block].Start)] = callback{
+			offset: int32(e.Offset(e.labels[f.Block])), depth: int32(f.Depth), index: e.indexOf(f.Block)}
 	}
 }
 
 // addExit returns the number of a new exit.
 func (e *emitter) addExit(x exit, again, behind amd64.Label) int32 {
-	e.code.exits = append(e.code.exits, x)
+	e.exits = append(e.exits, x)
 	e.resumes = append(e.resumes, resume{again, behind})
-	return int32(len(e.code.exits) - 1)
+	return int32(len(e.exits) - 1)
+}
+
+// begins notes that the code of the instruction at slot begins here.
+func (e *emitter) begins(slot int32) {
+	now := place{slot, int32(len(e.Code))}
+	if s, o := uint32(now.slot-e.at.slot), uint32(now.offset-e.at.offset); s < 1<<6 && o < 1<<7 {
+		e.places = append(e.places, byte(s<<1), byte(o)) // what follows, in short
+	} else {
+		e.places = binary.AppendVarint(e.places, int64(int32(s)))
+		e.places = binary.AppendUvarint(e.places, uint64(o))
+	}
+	e.at = now
 }
 
 // leave leaves native code.
@@ -229,7 +272,7 @@ func (e *emitter) makeBlock(i int32) {
 		in := &b.Ins[j]
 		last = in.Slot
 		e.pending = e.base + e.p.Index[last]
-		e.code.places = append(e.code.places, place{last, int32(len(e.Code))})
+		e.begins(last)
 		e.instruction(in)
 	}
 	if in := b.Last(); in != nil && (in.Ends() || in.Op == lower.Repeat) {

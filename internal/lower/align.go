@@ -25,7 +25,7 @@ func Align(p *Program) {
 
 // backJumps returns for each block the last one that jumps back to it, -1 if none does.
 func (p *Program) backJumps() []int32 {
-	last := make([]int32, len(p.Blocks))
+	last := p.memory.ints.cut(len(p.Blocks))
 	for i := range last {
 		last[i] = -1
 	}

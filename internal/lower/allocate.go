@@ -94,10 +94,11 @@ func (a *allocation) free(r Reg, at int32) bool {
 
 // place writes a node with registers, and finds one for its result.
 func (a *allocation) place(n *node, at int32) bool {
-	in := n.Ins
 	if n.out != noValue {
 		a.makeRoom(n, at)
 	}
+	a.out = append(a.out, n.Ins)
+	in := &a.out[len(a.out)-1]
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
 	if n.out != noValue {
 		d := a.def(n.out)
@@ -105,9 +106,9 @@ func (a *allocation) place(n *node, at int32) bool {
 		if r == None {
 			return false
 		}
-		for i, v := range a.holds { // what is not read any more
-			if v != noValue && a.lastUse(v) <= at {
-				a.holds[i] = noValue
+		for _, v := range [...]value{n.a, n.b, n.index} { // what is not read any more
+			if v >= 0 && a.lastUse(v) <= at {
+				a.holds[a.where(v)] = noValue
 			}
 		}
 		d.reg, in.Dst = r, r
@@ -115,26 +116,25 @@ func (a *allocation) place(n *node, at int32) bool {
 			a.holds[r] = n.out
 		}
 	}
-	a.out = append(a.out, in)
 	return true
 }
 
 // makeRoom moves what is in the register that the program wants the result of a node in at the
 // end to where the program wants that, if it can: later, the two might have to change places.
 func (a *allocation) makeRoom(n *node, at int32) {
-	for r, v := range a.cur {
-		if v != n.out || !a.live.Has(Reg(r)) {
+	for r := Reg(0); a.def(n.out).wanted>>r != 0; r++ {
+		if !a.def(n.out).wanted.Has(r) {
 			continue
 		}
 		old := a.holds[r]
-		if a.free(Reg(r), at) {
+		if a.free(r, at) {
 			return
 		}
 		for to, v := range a.cur {
 			if v != old || !a.live.Has(Reg(to)) || !a.free(Reg(to), at-1) {
 				continue
 			}
-			a.out = append(a.out, Ins{Op: Mov, Wide: true, Dst: Reg(to), A: None, B: Reg(r), Index: None, Slot: n.Slot})
+			a.out = append(a.out, Ins{Op: Mov, Wide: true, Dst: Reg(to), A: None, B: r, Index: None, Slot: n.Slot})
 			a.holds[r], a.holds[to] = noValue, old
 			if d := a.def(old); d != nil {
 				d.reg = Reg(to)
@@ -148,11 +148,11 @@ func (a *allocation) makeRoom(n *node, at int32) {
 
 // choose returns a register for the result of a node, None if all are taken.
 func (a *allocation) choose(n *node, at int32) Reg {
-	last := a.def(n.out).last
+	last, wanted := a.def(n.out).last, a.def(n.out).wanted
 	// Where the program wants it at the end.
-	for r, v := range a.cur {
-		if v == n.out && a.live.Has(Reg(r)) && a.free(Reg(r), at) {
-			return Reg(r)
+	for r := Reg(0); wanted>>r != 0; r++ {
+		if wanted.Has(r) && a.free(r, at) {
+			return r
 		}
 	}
 	// Where its first operand is, which is not read any more.
@@ -224,7 +224,8 @@ func (a *allocation) finish() bool {
 }
 
 // moves returns what is to be moved, all at once.
-func (a *allocation) moves() (moves []Ins) {
+func (a *allocation) moves() []Ins {
+	moves := a.moving[:0]
 	slot := a.b.Start
 	if n := len(a.out); n > 0 {
 		slot = a.out[n-1].Slot
@@ -240,6 +241,7 @@ func (a *allocation) moves() (moves []Ins) {
 		}
 		moves = append(moves, m)
 	}
+	a.moving = moves
 	return moves
 }
 

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"slices"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
@@ -26,132 +28,77 @@ type Env struct {
 
 // Build brings p into blocks. The error is a [*prog.Error].
 func Build(p *prog.Program, env Env) (*Program, error) {
-	b := builder{Program: &Program{P: p, Popcount: env.Popcount, Without: env.Without}, env: env, helpers: make(map[asm.BuiltinFunc]int)}
-	if err := b.leaders(); err != nil {
+	b := builder{Program: newProgram(), env: env}
+	b.P, b.Popcount, b.Without, b.split = p, env.Popcount, env.Without, &b.memory.split
+	if err := b.build(); err != nil {
+		b.Free()
 		return nil, err
 	}
+	return b.Program, nil
+}
+
+func (b *builder) build() error {
+	if err := b.P.Split(b.split); err != nil {
+		return err
+	}
+	b.Index = b.split.Index
 	if err := b.translate(); err != nil {
-		return nil, err
+		return err
 	}
 	b.functions()
-	if err := b.initialised(); err != nil {
-		return nil, err
+	if b.env.Proof == nil {
+		if err := b.split.CheckReads(b.P, b.missing); err != nil {
+			return err
+		}
 	}
 	b.inlineCalls()
-	return b.Program, nil
+	return nil
 }
 
 type builder struct {
 	*Program
 	env       Env
-	infos     []*asm.Info // by slot
-	leader    []bool      // by slot: a block begins here
-	blockAt   []int32     // by slot
-	helpers   map[asm.BuiltinFunc]int
+	split     *prog.Split
+	blockAt   []int32 // by slot
 	callbacks []int32 // blocks that function pointers point to
 	called    []int32 // blocks that calls go to
 	slot      int
 	pool      []Ins // of which blocks are cut
 }
 
-// leaders checks the program's structure and finds where blocks begin.
-func (b *builder) leaders() error {
-	insns := b.P.Insns
-	if len(insns) == 0 {
-		return b.P.Errorf(0, "program has no instructions")
-	}
-	b.leader, b.infos = make([]bool, len(insns)+1), make([]*asm.Info, len(insns))
-	b.leader[0] = true
-	b.Index = make([]int32, len(insns)+1)
-	n, last := int32(0), 0
-	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
-		if err := b.leadersOf(slot); err != nil {
-			return err
-		}
-		b.Index[slot] = n
-		if insns[slot].Slots() == 2 {
-			b.Index[slot+1] = n
-		}
-		n++
-		last = slot
-	}
-	b.Index[len(insns)] = n
-	for slot := range insns {
-		if b.leader[slot] && slot > 0 && insns[slot-1].Slots() == 2 && insns[slot].Op == 0 && b.Index[slot] == b.Index[slot-1] {
-			return b.P.Errorf(slot, "jump into the middle of a 64-bit immediate load")
-		}
-	}
-	switch insns[last].Kind() {
-	case asm.KindExit, asm.KindGoto:
-		return nil
-	}
-	return b.P.Errorf(last, "execution falls off the end of the program")
-}
-
-// leadersOf checks the instruction at slot and marks what begins behind it and
-// where it jumps to.
-func (b *builder) leadersOf(slot int) error {
-	insns := b.P.Insns
-	ins := insns[slot]
-	if err := ins.Validate(); err != nil {
-		return b.P.Errorf(slot, "%v", err)
-	}
-	if ins.Slots() == 2 && slot+1 == len(insns) {
-		return b.P.Errorf(slot, "64-bit immediate load without its second slot")
-	}
-	info, _ := ins.Info()
-	b.infos[slot] = info
-	switch info.Kind {
-	case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
-		asm.KindCallKfunc, asm.KindCallX, asm.KindLoadAbs, asm.KindLoadInd,
-		asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
-		b.leader[slot+1] = true
-	}
-	if off, ok := jumpOffset(&ins, info); ok {
-		target := slot + 1 + int(off)
-		if target < 0 || target >= len(insns) {
-			return b.P.Errorf(slot, "jump to instruction %d, outside of the program", target)
-		}
-		b.leader[target] = true
-	}
-	return nil
-}
-
-// jumpOffset is [asm.Instruction.JumpOffset] for one whose row of the table is known.
-func jumpOffset(ins *asm.Instruction, info *asm.Info) (int32, bool) {
-	switch info.Kind {
-	case asm.KindJump, asm.KindMayGoto:
-		return int32(ins.Off), true
-	case asm.KindGoto, asm.KindCallLocal, asm.KindLoadImm64:
-		return ins.JumpOffset()
-	}
-	return 0, false
+// missing reports whether there is nothing to call at slot.
+func (b *builder) missing(slot int) bool {
+	fn := asm.BuiltinFunc(b.P.Insns[slot].Imm)
+	return b.split.Info(slot).Kind == asm.KindCallKfunc || fn != asm.FnTailCall && !b.env.HasHelper(fn)
 }
 
 // translate makes the blocks.
 func (b *builder) translate() error {
-	insns := b.P.Insns
-	b.blockAt = make([]int32, len(insns))
-	n := 0
-	for slot := range insns {
-		b.blockAt[slot] = -1
-		if b.leader[slot] {
-			b.blockAt[slot] = int32(n)
+	insns, m := b.P.Insns, b.memory
+	b.blockAt = m.ints.cut(len(insns))
+	n := int32(0)
+	for slot, leads := range b.split.Leader[:len(insns)] {
+		b.blockAt[slot] = n // of what does not lead, nobody asks
+		if leads {
 			n++
 		}
 	}
-	b.Blocks = make([]Block, n)
-	b.pool = make([]Ins, 0, len(insns))
+	b.Blocks = m.blocks.cut(int(n))
+	b.pool = b.room(len(insns))
 	current := -1
-	for slot := 0; slot < len(insns); slot += insns[slot].Slots() {
-		if b.leader[slot] {
+	for slot := 0; slot < len(insns); slot++ {
+		if b.split.Leader[slot] {
 			b.close(current, slot, int32(current+1))
 			current++
 			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
 		}
 		b.slot = slot
-		if err := b.instruction(&insns[slot], b.infos[slot]); err != nil {
+		info := b.split.Info(slot)
+		if err := b.instruction(&insns[slot], info); err != nil {
 			return err
+		}
+		if info.Kind == asm.KindLoadImm64 {
+			slot++
 		}
 	}
 	b.close(current, len(insns), -1)
@@ -174,40 +121,53 @@ func (b *builder) close(current, slot int, next int32) {
 // seen reports whether the instruction can be reached.
 func (b *builder) seen() bool { return b.env.Proof == nil || b.env.Proof.Insns[b.slot].Seen }
 
-func (b *builder) add(in Ins) {
-	if !b.seen() {
-		return
+// next returns a place for an instruction, which add adds.
+func (b *builder) next() *Ins {
+	in := &b.pool[:len(b.pool)+1][len(b.pool)]
+	*in = Ins{Slot: int32(b.slot), Dst: None, A: None, B: None, Index: None}
+	return in
+}
+
+// add adds the instruction that is at the next place.
+func (b *builder) add() {
+	if b.seen() {
+		b.pool = b.pool[:len(b.pool)+1]
 	}
-	in.Slot = int32(b.slot)
-	b.pool = append(b.pool, in)
 }
 
 // set adds an instruction that writes a register of the program.
-func (b *builder) set(in Ins) error {
+func (b *builder) set(in *Ins) error {
 	if in.Dst == Reg(asm.R10) {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
-	b.add(in)
+	b.add()
 	return nil
 }
 
 // instruction adds what an instruction of the program becomes.
 func (b *builder) instruction(ins *asm.Instruction, info *asm.Info) error {
-	dst, src := Reg(ins.Dst), Reg(ins.Src)
 	switch info.Kind {
 	case asm.KindALU:
 		return b.alu(ins, info)
+	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
+		return b.access(ins, info)
+	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
+		return b.atomic(ins, info)
+	}
+	in, dst := b.next(), Reg(ins.Dst)
+	in.Dst, in.A, in.Wide, in.Size = dst, dst, info.Wide, info.Bits/8
+	switch info.Kind {
 	case asm.KindNeg:
-		return b.set(Ins{Op: Neg, Wide: info.Wide, Dst: dst, A: dst, B: None, Index: None})
+		in.Op = Neg
 	case asm.KindMovSX:
-		return b.set(Ins{Op: Sext, Wide: info.Wide, Size: info.Bits / 8, Dst: dst, A: src, B: None, Index: None})
-	case asm.KindToLE:
+		in.Op, in.A = Sext, Reg(ins.Src)
+	case asm.KindToLE: // native code is for little-endian machines
+		in.Op, in.Wide = Zext, true
 		if info.Bits >= 32 {
-			return b.set(Ins{Op: Mov, Wide: info.Bits == 64, Dst: dst, A: None, B: dst, Index: None})
+			in.Op, in.Wide, in.A, in.B = Mov, info.Bits == 64, None, dst
 		}
-		return b.set(Ins{Op: Zext, Wide: true, Size: info.Bits / 8, Dst: dst, A: dst, B: None, Index: None})
-	case asm.KindToBE, asm.KindBSwap: // native code is for little-endian machines
-		return b.set(Ins{Op: Swap, Wide: true, Size: info.Bits / 8, Dst: dst, A: dst, B: None, Index: None})
+	case asm.KindToBE, asm.KindBSwap:
+		in.Op, in.Wide = Swap, true
 	case asm.KindLoadImm64:
 		k, err := b.env.Immediate(b.slot)
 		if err != nil {
@@ -216,13 +176,11 @@ func (b *builder) instruction(ins *asm.Instruction, info *asm.Info) error {
 		if ins.Src == asm.PseudoFunc {
 			b.callbacks = append(b.callbacks, b.blockAt[b.slot+1+int(ins.ImmLo())])
 		}
-		return b.set(Ins{Op: Mov, Wide: true, Dst: dst, A: None, B: None, Index: None, Imm: int64(k)})
-	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
-		return b.access(ins, info)
-	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
-		return b.atomic(ins, info)
+		in.Op, in.Wide, in.A, in.Imm = Mov, true, None, int64(k)
+	default:
+		return b.control(ins, info)
 	}
-	return b.control(ins, info)
+	return b.set(in)
 }
 
 var aluOps = map[asm.ALUOp]Op{asm.Add: Add, asm.Sub: Sub, asm.Mul: Mul, asm.Div: Div, asm.Or: Or, asm.And: And, asm.LSh: LSh,
@@ -237,12 +195,15 @@ var aluOpOf = func() (t [2][256]Op) {
 }()
 
 func (b *builder) alu(ins *asm.Instruction, info *asm.Info) error {
-	in := Ins{Op: aluOpOf[info.ALU>>8][info.ALU&0xff], Wide: info.Wide, Dst: Reg(ins.Dst), A: Reg(ins.Dst), B: Reg(ins.Src), Index: None}
-	if info.Source == asm.ImmSource {
-		in.B, in.Imm = None, ins.Imm
-		if !info.Wide {
-			in.Imm = int64(uint32(ins.Imm))
-		}
+	in := b.next()
+	in.Op, in.Wide, in.Dst, in.A = aluOpOf[info.ALU>>8][info.ALU&0xff], info.Wide, Reg(ins.Dst), Reg(ins.Dst)
+	switch {
+	case info.Source == asm.RegSource:
+		in.B = Reg(ins.Src)
+	case info.Wide:
+		in.Imm = ins.Imm
+	default:
+		in.Imm = int64(uint32(ins.Imm))
 	}
 	if in.Op == Mov {
 		in.A = None
@@ -252,7 +213,8 @@ func (b *builder) alu(ins *asm.Instruction, info *asm.Info) error {
 
 // access adds a load or store.
 func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
-	in := Ins{Op: Store, Wide: true, Size: uint8(info.Size.Bytes()), Dst: None, A: Reg(ins.Dst), B: None, Index: None, Disp: int32(ins.Off)}
+	in := b.next()
+	in.Op, in.Wide, in.Size, in.A, in.Disp = Store, true, uint8(info.Size.Bytes()), Reg(ins.Dst), int32(ins.Off)
 	switch info.Kind {
 	case asm.KindLoad:
 		in.Op, in.Dst, in.A, in.Signed = Load, Reg(ins.Dst), Reg(ins.Src), info.Signed
@@ -261,9 +223,9 @@ func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
 	case asm.KindStoreImm:
 		in.Imm = ins.Imm
 	}
-	b.prove(&in)
+	b.prove(in)
 	if in.Op == Store {
-		b.add(in)
+		b.add()
 		return nil
 	}
 	return b.set(in)
@@ -320,8 +282,9 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 	if ins.Src == asm.R10 && (info.Atomic.Fetch() && info.Kind == asm.KindAtomic || info.Kind == asm.KindLoadAcquire && ins.Dst == asm.R10) {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
-	in := Ins{Op: Atomic, Wide: info.Wide, Atomic: info.Atomic, Size: uint8(info.Size.Bytes()), Dst: None,
-		A: Reg(ins.Dst), B: Reg(ins.Src), Index: None, Disp: int32(ins.Off)}
+	in := b.next()
+	in.Op, in.Wide, in.Atomic, in.Size = Atomic, info.Wide, info.Atomic, uint8(info.Size.Bytes())
+	in.A, in.B, in.Disp = Reg(ins.Dst), Reg(ins.Src), int32(ins.Off)
 	switch info.Kind {
 	case asm.KindLoadAcquire:
 		in.Op, in.Wide, in.Dst, in.A, in.B = LoadAcquire, true, Reg(ins.Dst), Reg(ins.Src), None
@@ -335,17 +298,19 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 			in.Dst = in.B
 		}
 	}
-	b.prove(&in)
+	b.prove(in)
 	in.Check = in.Check || b.env.Proof == nil // alignment
-	b.add(in)
+	b.add()
 	return nil
 }
 
 // control adds a jump, a call, or what else may end a block.
 func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
-	in := Ins{Dst: None, A: None, B: None, Index: None}
-	off, _ := jumpOffset(ins, info)
-	target := func() int32 { return b.blockAt[b.slot+1+int(off)] }
+	in := b.next()
+	target := func() int32 {
+		to, _ := b.split.Target(b.P, b.slot)
+		return b.blockAt[to]
+	}
 	switch info.Kind {
 	case asm.KindJump:
 		in.Op, in.Wide, in.Cond, in.A, in.Target = Jump, info.Wide, info.Jump, Reg(ins.Dst), target()
@@ -354,7 +319,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 		} else {
 			in.B = Reg(ins.Src)
 		}
-		b.constant(&in)
+		b.constant(in)
 	case asm.KindGoto:
 		in.Op, in.Target = Goto, target()
 	case asm.KindMayGoto:
@@ -371,7 +336,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 			in.Op = Fault
 			break
 		}
-		if b.inline(fn, &in) {
+		if b.inline(fn, in) {
 			break
 		}
 		in.Op, in.Imm = Helper, b.helper(fn)
@@ -392,7 +357,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 	default:
 		return b.P.Errorf(b.slot, "instruction of kind %d is not supported", info.Kind)
 	}
-	b.add(in)
+	b.add()
 	return nil
 }
 
@@ -411,10 +376,9 @@ func (b *builder) constant(in *Ins) {
 
 // helper returns the index in Helpers of a helper.
 func (b *builder) helper(fn asm.BuiltinFunc) int64 {
-	i, ok := b.helpers[fn]
-	if !ok {
+	i := slices.Index(b.Helpers, fn)
+	if i < 0 {
 		i = len(b.Helpers)
-		b.helpers[fn] = i
 		b.Helpers = append(b.Helpers, fn)
 	}
 	return int64(i)

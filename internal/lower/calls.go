@@ -39,7 +39,7 @@ func (p *Program) inlineCalls() {
 
 // predecessors returns for each block how many ways lead there.
 func (p *Program) predecessors() []int32 {
-	n := make([]int32, len(p.Blocks))
+	n := p.memory.ints.take(len(p.Blocks))
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		if b.Dead {
@@ -72,7 +72,7 @@ func (p *Program) inlinable(block int32) bool {
 // inlineCall replaces the call that b ends with.
 func (p *Program) inlineCall(b, callee *Block) {
 	n := len(b.Ins) - 1
-	ins := make([]Ins, 0, n+len(callee.Ins)+1)
+	ins := p.room(n + len(callee.Ins) + 1)
 	ins = append(ins, b.Ins[:n]...)
 	ins = append(ins, Ins{Op: Enter, Dst: None, A: None, B: None, Index: None, Slot: b.Ins[n].Slot, Imm: int64(callee.Start)})
 	ins = append(ins, callee.Ins[:len(callee.Ins)-1]...)

@@ -21,8 +21,9 @@ func (p *Program) findConstants() (c constancy) {
 	if !loops {
 		return c
 	}
-	c.known, c.values = make([]Regs, len(p.Blocks)), make([][framePointer]int64, len(p.Blocks))
-	changed := make([]bool, len(p.Blocks))
+	m := p.memory
+	c.known, c.values = m.regs.cut(len(p.Blocks)), m.consts.cut(len(p.Blocks))
+	changed := m.bools.take(len(p.Blocks))
 	for i := range c.known {
 		c.known[i] = notReached
 	}

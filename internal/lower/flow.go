@@ -6,10 +6,12 @@ import "github.com/sandbpf/sandbpf/asm"
 // deeper is not worth more, and compilation stays linear.
 const maxRounds = 16
 
+// effect is the registers that a block reads before it writes them, and those that it writes.
+type effect struct{ read, written Regs }
+
 // liveness finds for each block the registers that matter at its beginning and behind it.
 func (p *Program) liveness() {
-	type effect struct{ read, written Regs }
-	effects := make([]effect, len(p.Blocks))
+	effects := p.memory.effects.take(len(p.Blocks))
 	for i := range p.Blocks {
 		e := &effects[i]
 		for j := range p.Blocks[i].Ins {
@@ -49,7 +51,7 @@ func (p *Program) narrowness() {
 		return
 	}
 	const unknown = AllRegs // nothing has come here yet
-	changed := make([]bool, len(p.Blocks))
+	changed := p.memory.bools.cut(len(p.Blocks))
 	for i := range p.Blocks {
 		p.Blocks[i].NarrowIn, changed[i] = unknown, true
 	}
@@ -105,15 +107,19 @@ func narrowAfter(have Regs, in *Ins) Regs {
 	if in.Dst < 0 {
 		return have
 	}
-	if narrowResult(in, func(r Reg) bool { return have.Has(r) }) {
+	b, far := have.Has(in.B), false
+	if in.B == None {
+		b, far = uint64(in.Imm)>>32 == 0, in.Imm&63 >= 32
+	}
+	if narrowResult(in, have.Has(in.A), b, far) {
 		return have | bit(in.Dst)
 	}
 	return have &^ bit(in.Dst)
 }
 
-// narrowResult reports whether the upper half of what in writes is zero. narrow says so
-// of a register that it reads.
-func narrowResult(in *Ins, narrow func(Reg) bool) bool {
+// narrowResult reports whether the upper half of what in writes is zero. a and b say so of its
+// operands, far says that B is a constant of at least 32, as far as shifts look at it.
+func narrowResult(in *Ins, a, b, far bool) bool {
 	if !in.Wide {
 		return in.Op >= Mov && in.Op <= Lea || in.Op == Atomic
 	}
@@ -121,10 +127,7 @@ func narrowResult(in *Ins, narrow func(Reg) bool) bool {
 	case CPUID, Random, Popcount:
 		return true
 	case Mov:
-		if in.B == None {
-			return uint64(in.Imm)>>32 == 0
-		}
-		return narrow(in.B)
+		return b
 	case Zext:
 		return true
 	case Swap:
@@ -134,15 +137,13 @@ func narrowResult(in *Ins, narrow func(Reg) bool) bool {
 	case LoadAcquire:
 		return in.Size < 8
 	case And:
-		return narrow(in.A) || in.B == None && uint64(in.Imm)>>32 == 0 || in.B != None && narrow(in.B)
+		return a || b
 	case Or, Xor:
-		return narrow(in.A) && (in.B == None && uint64(in.Imm)>>32 == 0 || in.B != None && narrow(in.B))
+		return a && b
 	case RSh:
-		return narrow(in.A) || in.B == None && in.Imm&63 >= 32
-	case Div:
-		return narrow(in.A)
-	case Mod:
-		return narrow(in.A)
+		return a || far
+	case Div, Mod:
+		return a
 	}
 	return false
 }

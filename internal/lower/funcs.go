@@ -1,9 +1,6 @@
 package lower
 
-import (
-	"github.com/sandbpf/sandbpf/asm"
-	"github.com/sandbpf/sandbpf/internal/prog"
-)
+import "github.com/sandbpf/sandbpf/internal/prog"
 
 // functions finds what belongs to each function, and what calls have to save.
 func (b *builder) functions() {
@@ -19,7 +16,7 @@ func (b *builder) functions() {
 		b.Funcs[b.addFunc(block)].Callback = true
 	}
 	callees := make([][]int32, len(b.Funcs))
-	seen := make([]int32, len(b.Blocks))
+	seen := b.memory.ints.take(len(b.Blocks))
 	// A hostile program may have as many functions as blocks that all share their blocks.
 	budget := 64*len(b.Blocks) + 1<<16
 	for i := range b.Funcs {
@@ -28,12 +25,8 @@ func (b *builder) functions() {
 	b.depths(callees)
 	for i := range b.Blocks {
 		b.Blocks[i].Dead = seen[i] == 0
-		for j := range b.Blocks[i].Ins {
-			in := &b.Blocks[i].Ins[j]
-			b.UsesStack = b.UsesStack || in.Reads().Has(Reg(asm.R10))
-			if in.Jumps() && in.Target <= int32(i) {
-				b.Blocks[in.Target].LoopHead = true
-			}
+		if in := b.Blocks[i].Last(); in != nil && in.Jumps() && in.Target <= int32(i) {
+			b.Blocks[in.Target].LoopHead = true
 		}
 	}
 }
@@ -63,7 +56,7 @@ func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32)
 		}
 		if *budget--; *budget < 0 {
 			b.Shared = true
-			f.Exposed, f.Saved, f.Calls, f.Frameless = true, SavedRegs, true, false
+			f.Exposed, f.Saved, f.Calls, f.Frameless, b.UsesStack = true, SavedRegs, true, false, true
 			b.reachAll(seen, fn)
 			return callees
 		}
@@ -100,8 +93,9 @@ func (b *builder) describe(f *Func, bl *Block, callees []int32) []int32 {
 		if in.Dst >= 6 {
 			f.Saved |= bit(in.Dst)
 		}
-		if exposes(in) {
-			f.Exposed = true
+		if in.Reads().Has(framePointer) {
+			b.UsesStack, f.Frameless = true, false
+			f.Exposed = f.Exposed || exposes(in)
 		}
 		switch in.Op {
 		case Call:
@@ -112,20 +106,13 @@ func (b *builder) describe(f *Func, bl *Block, callees []int32) []int32 {
 		case Packet, MayGoto:
 			f.Frameless = false
 		}
-		if in.Reads().Has(Reg(asm.R10)) {
-			f.Frameless = false
-		}
 	}
 	return callees
 }
 
-// exposes reports whether in uses r10 other than to address the stack directly.
+// exposes reports whether in, which reads r10, does other than address the stack directly.
 func exposes(in *Ins) bool {
-	const fp = Reg(asm.R10)
-	if !in.Reads().Has(fp) {
-		return false
-	}
-	plain := (in.Op == Load || in.Op == Store) && onStack(in) && in.B != fp && in.Index != fp
+	plain := (in.Op == Load || in.Op == Store) && onStack(in) && in.B != framePointer && in.Index != framePointer
 	return !plain
 }
 

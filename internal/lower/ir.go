@@ -159,6 +159,7 @@ type Program struct {
 	Without      Pass // passes that are left out
 
 	constants constancy // as Optimise has found them
+	memory    *memory
 }
 
 // Regs is a set of registers.
@@ -173,14 +174,10 @@ const (
 )
 
 // Has reports whether r is in the set.
-func (s Regs) Has(r Reg) bool { return r >= 0 && s>>uint(r)&1 != 0 }
+func (s Regs) Has(r Reg) bool { return s>>uint8(r)&1 != 0 } // a shift by 255 gives 0
 
-func bit(r Reg) Regs {
-	if r < 0 {
-		return 0
-	}
-	return 1 << uint(r)
-}
+// bit returns the set of r, or of nothing for None.
+func bit(r Reg) Regs { return 1 << uint8(r) }
 
 // Reads returns the registers that in reads as operands.
 func (in *Ins) Reads() Regs { return bit(in.A) | bit(in.B) | bit(in.Index) }

@@ -54,8 +54,8 @@ func (p *Program) innermostLoops() []loop {
 		return nil
 	}
 	n := len(p.Blocks)
-	numbers := make([]int32, 4*n+1)
-	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: make([]bool, n)}
+	numbers := p.memory.ints.take(4*n + 1)
+	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n)}
 	f.walk()
 	if len(f.heads) == 0 {
 		return nil
@@ -83,7 +83,7 @@ type step struct{ block, done int32 }
 // walk finds the heads of loops: a way leads back to them from what is reached from there.
 func (f *loopFinder) walk() {
 	clock := int32(0)
-	var path []step
+	path := f.p.memory.path[:0]
 	enter := func(b int32) {
 		clock++
 		f.came[b] = clock
@@ -113,6 +113,7 @@ func (f *loopFinder) walk() {
 			}
 		}
 	}
+	f.p.memory.path = path
 }
 
 // predecessors lists where control comes from.
@@ -136,7 +137,7 @@ func (f *loopFinder) predecessors() {
 		sum += f.first[i]
 		f.first[i] = sum
 	}
-	f.preds = make([]int32, sum)
+	f.preds = f.p.memory.ints.cut(int(sum))
 	each(func(from, to int32) { // first moves down from the end to the beginning
 		f.first[to]--
 		f.preds[f.first[to]] = from
@@ -149,7 +150,7 @@ func (f *loopFinder) collect(h int32) {
 		return
 	}
 	f.inside[h] = h + 1
-	body, n := []int32{h}, len(f.p.Blocks[h].Ins)
+	body, n := append(f.p.memory.ints.cut(maxLoopBlocks)[:0], h), len(f.p.Blocks[h].Ins)
 	for i := 0; i < len(body) && n <= maxLoopInsns; i++ {
 		to := body[i]
 		for _, from := range f.preds[f.first[to]:f.first[to+1]] {
@@ -234,7 +235,7 @@ func (f *loopFinder) tail(blocks []int32) int32 {
 // that fall through to another in front of that if possible.
 func (f *loopFinder) order(h int32, blocks []int32) []int32 {
 	mark := h + 1
-	path := []step{{h, 0}}
+	path := append(f.p.memory.path[:0], step{h, 0})
 	f.inside[h] = -mark
 	for len(path) > 0 {
 		s := &path[len(path)-1]

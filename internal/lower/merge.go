@@ -42,7 +42,7 @@ func (o *optimiser) merge(n *node) bool {
 		return true
 	}
 	*n = node{Ins: Ins{Op: Swap, Wide: true, Size: size, Dst: n.Dst, A: None, B: None, Index: None, Slot: n.Slot},
-		a: o.compute(load), b: noValue, index: noValue, out: noValue}
+		a: o.compute(&load), b: noValue, index: noValue, out: noValue}
 	return true
 }
 

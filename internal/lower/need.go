@@ -12,8 +12,12 @@ func (o *optimiser) need(live Regs) {
 	}
 	end := int32(len(o.nodes))
 	for r, v := range o.cur {
-		if live.Has(Reg(r)) {
-			mark(v, end)
+		if !live.Has(Reg(r)) {
+			continue
+		}
+		mark(v, end)
+		if d := o.def(v); d != nil {
+			d.wanted |= bit(Reg(r))
 		}
 	}
 	for i := len(o.nodes) - 1; i >= 0; i-- {

@@ -8,7 +8,7 @@ func Optimise(p *Program) {
 	p.liveness()
 	p.narrowness()
 	p.constants = p.findConstants()
-	o := optimiser{p: p}
+	o := p.optimiser()
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		b.Origin = int32(i)
@@ -24,12 +24,19 @@ func OptimiseJoined(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
-	o := optimiser{p: p}
+	o := p.optimiser()
 	for i := range p.Blocks {
 		if p.Blocks[i].Joined {
 			o.optimise(&p.Blocks[i])
 		}
 	}
+}
+
+// optimiser returns one for p that knows of no constants.
+func (p *Program) optimiser() *optimiser {
+	o := &p.memory.optimiser
+	o.p, o.constIn = p, 0
+	return o
 }
 
 // optimise rewrites a block.
@@ -46,6 +53,6 @@ func (o *optimiser) optimise(b *Block) {
 	out, ok := o.allocate(o.result[:0], live)
 	o.result = out[:0]
 	if ok {
-		b.Ins = append(b.Ins[:0], out...)
+		b.Ins = p.replace(b.Ins, out)
 	}
 }

@@ -22,7 +22,7 @@ func (o *optimiser) reassociate(n *node) bool {
 		if s < 0 || o.def(s) != nil || o.def(y) == nil {
 			continue
 		}
-		n.a, n.b = s, o.compute(node{Ins: Ins{Op: n.Op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: y, b: x,
+		n.a, n.b = s, o.compute(&node{Ins: Ins{Op: n.Op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: y, b: x,
 			index: noValue, out: noValue})
 		return true
 	}

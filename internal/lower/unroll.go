@@ -38,7 +38,7 @@ type unroller struct {
 // place finds out where each block will be.
 func (u *unroller) place() {
 	n, at, total := int32(0), 0, len(u.p.Blocks)
-	places := make([]int32, 3*total)
+	places := u.p.memory.ints.take(3 * total)
 	u.moved, u.slow, u.copied = places[:total], places[total:2*total], places[2*total:]
 	for i := range int32(total) {
 		u.moved[i] = n
@@ -49,7 +49,7 @@ func (u *unroller) place() {
 		u.slow[i] = n
 		n++
 	}
-	u.blocks = make([]Block, 0, n)
+	u.blocks = u.p.memory.blocks.cut(int(n))[:0]
 }
 
 // build writes the blocks anew.
@@ -105,10 +105,11 @@ func (u *unroller) repeat(l *loop) {
 	if l.joined {
 		in.A, in.B, in.Disp, in.Scale = l.count.reg, l.count.limit, l.count.limitAt, uint8(l.count.step)*uint8(l.copies)
 	}
-	edge.Ins = []Ins{in}
+	edge.Ins = append(p.room(1), in)
 	u.blocks = append(u.blocks, edge)
 	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
-	edge.Ins = []Ins{{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}}
+	in = Ins{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}
+	edge.Ins = append(p.room(1), in)
 	switch {
 	case l.joined:
 		u.join(l, firstCopy+l.size())
@@ -125,7 +126,7 @@ func (u *unroller) repeat(l *loop) {
 func (u *unroller) join(l *loop, back int32) {
 	b := u.p.Blocks[l.head()]
 	body := b.Ins[:len(b.Ins)-1]
-	ins := make([]Ins, 0, int(l.copies)*(len(b.Ins)+1))
+	ins := u.p.room(int(l.copies) * (len(b.Ins) + 1))
 	for range l.copies - 1 {
 		ins = append(ins, body...)
 		for i, old := range l.blocks { // with a jump at the end of each
@@ -212,7 +213,7 @@ func (u *unroller) copyTail(l *loop, back Block) {
 // copyBlock adds a copy of a block.
 func (u *unroller) copyBlock(old int32, head bool, to func(int32) int32) {
 	b := u.p.Blocks[old]
-	b.Ins = append([]Ins(nil), b.Ins...)
+	b.Ins = u.p.clone(b.Ins)
 	b.Fast, b.LoopHead = true, head
 	redirect(&b, to)
 	straighten(&b, int32(len(u.blocks)))

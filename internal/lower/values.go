@@ -28,7 +28,8 @@ type def struct {
 	uses   int32
 	bits   uint64 // that may be set
 	needed bool
-	reg    Reg // where it is kept
+	reg    Reg  // where it is kept
+	wanted Regs // the registers that the program wants it in at the end
 }
 
 // optimiser works on one block at a time; its slices are reused for the next.
@@ -44,6 +45,7 @@ type optimiser struct {
 	consts  []int64
 	loaded  []loaded // constants that are in registers
 	result  []Ins
+	moving  []Ins // see allocation.moves
 }
 
 // loaded is a constant that a node has brought into a register.
@@ -122,20 +124,20 @@ func (o *optimiser) values(b *Block) {
 		switch {
 		case n.isMem():
 			o.memory(&n)
-			o.emit(n)
+			o.emit(&n)
 			if n.Dst >= 0 {
 				o.cur[n.Dst] = o.define(&n)
 			}
 		case n.Op == Jump:
 			o.compare(&n)
-			o.emit(n)
+			o.emit(&n)
 		case n.Op == Nop:
 		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
-			o.emit(n)
+			o.emit(&n)
 		case n.Op == Exchange:
 			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
 		default:
-			o.cur[n.Dst] = o.compute(n)
+			o.cur[n.Dst] = o.compute(&n)
 		}
 	}
 }
@@ -154,7 +156,7 @@ func (o *optimiser) read(r Reg) value {
 }
 
 // emit adds a node. Constants that it cannot have as an operand are loaded before.
-func (o *optimiser) emit(n node) {
+func (o *optimiser) emit(n *node) {
 	if _, ok := o.constOf(n.a); ok {
 		n.a = o.load(n.a, n.Slot)
 	}
@@ -173,8 +175,10 @@ func (o *optimiser) emit(n node) {
 		}
 		n.Imm = k
 	}
-	n.out = noValue
-	o.nodes = append(o.nodes, n)
+	// Field by field: the processor waits before it reads at once what has just been written in parts.
+	o.nodes = append(o.nodes, node{})
+	m := &o.nodes[len(o.nodes)-1]
+	m.Ins, m.a, m.b, m.index, m.out = n.Ins, n.a, n.b, n.index, noValue
 }
 
 // load brings a constant into a register, unless one has it.
@@ -187,7 +191,7 @@ func (o *optimiser) load(v value, slot int32) value {
 	}
 	n := node{Ins: Ins{Op: Mov, Wide: true, Dst: None, A: None, B: None, Index: None, Slot: slot, Imm: k},
 		a: noValue, b: o.constant(k), index: noValue}
-	o.emit(n)
+	o.emit(&n)
 	l := loaded{k, o.define(&n)}
 	o.loaded = append(o.loaded, l)
 	return l.v
@@ -198,21 +202,23 @@ func (o *optimiser) define(n *node) value {
 	v := firstDef + value(len(o.defs))
 	at := int32(len(o.nodes) - 1)
 	o.nodes[at].out = v
-	o.defs = append(o.defs, def{node: at, last: at, bits: o.bitsOf(n), reg: None})
+	o.defs = append(o.defs, def{})
+	d := &o.defs[len(o.defs)-1]
+	d.node, d.last, d.bits, d.reg = at, at, o.bitsOf(n), None
 	return v
 }
 
 // compute returns the value of a node: one that exists already, or that of the node,
 // which it emits.
-func (o *optimiser) compute(n node) value {
+func (o *optimiser) compute(n *node) value {
 	for {
-		if v, ok := o.known(&n); ok {
+		if v, ok := o.known(n); ok {
 			return v
 		}
-		if !o.rewrite(&n) {
+		if !o.rewrite(n) {
 			break
 		}
 	}
 	o.emit(n)
-	return o.define(&n)
+	return o.define(n)
 }

@@ -1,6 +1,10 @@
 package amd64
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
 
 // Assembler collects machine code. The zero value is ready for use.
 type Assembler struct {
@@ -16,25 +20,39 @@ const (
 	twoByte   = 0x0f
 )
 
-func (a *Assembler) byte(b ...byte) { a.Code = append(a.Code, b...) }
+// put appends the lowest n bytes of v, lowest first. N is at most 8.
+func (a *Assembler) put(v uint64, n int) {
+	at := len(a.Code)
+	if cap(a.Code)-at < 8 {
+		a.grow()
+	}
+	binary.LittleEndian.PutUint64(a.Code[at:at+8], v)
+	a.Code = a.Code[:at+n]
+}
 
-func (a *Assembler) imm32(v int32) { a.Code = binary.LittleEndian.AppendUint32(a.Code, uint32(v)) }
+// grow makes room for more code.
+func (a *Assembler) grow() { a.Code = slices.Grow(a.Code, 256) }
 
-func (a *Assembler) imm64(v uint64) { a.Code = binary.LittleEndian.AppendUint64(a.Code, v) }
+func (a *Assembler) byte(b byte) { a.put(uint64(b), 1) }
+
+func (a *Assembler) imm32(v int32) { a.put(uint64(uint32(v)), 4) }
 
 // high returns the bit of a register number that goes into a REX prefix.
 func high(r Reg) byte { return byte(r) >> 3 & 1 }
 
-// opcode appends REX prefix and opcode of one or, below 0x0f00, two bytes.
-func (a *Assembler) opcode(rex byte, op uint16) {
-	if rex != 0 {
-		a.byte(0x40 | rex&0xf)
-	}
+// start returns REX prefix and opcode of one or, below 0x0f00, two bytes, as put takes them.
+func start(rex byte, op uint16) (v uint64, n int) {
+	v, n = uint64(op), 1
 	if op>>8 != 0 {
-		a.byte(byte(op >> 8))
+		v, n = uint64(op>>8|op<<8), 2
 	}
-	a.byte(byte(op))
+	if rex != 0 {
+		v, n = v<<8|uint64(0x40|rex&0xf), n+1
+	}
+	return v, n
 }
+
+func (a *Assembler) opcode(rex byte, op uint16) { a.put(start(rex, op)) }
 
 func (w Width) rex() byte {
 	if w {
@@ -55,23 +73,28 @@ func byteREX(r Reg) byte {
 
 // rr encodes op with reg in the reg field and rm in the r/m field.
 func (a *Assembler) rr(rex byte, op uint16, reg, rm Reg) {
-	a.opcode(rex|high(reg)<<2|high(rm), op)
-	a.byte(0xc0 | byte(reg)&7<<3 | byte(rm)&7)
+	v, n := start(rex|high(reg)<<2|high(rm), op)
+	a.put(v|uint64(0xc0|byte(reg)&7<<3|byte(rm)&7)<<(8*n), n+1)
 }
 
 // rm encodes op with reg in the reg field and m in the r/m field.
 func (a *Assembler) rm(rex byte, op uint16, reg Reg, m Mem) {
-	rex |= high(reg)<<2 | high(m.Base)
+	v, n := start(rex|m.rex(reg), op)
+	a.operand(v, n, reg, m)
+}
+
+// rex returns the bits of a REX prefix for the registers of an instruction.
+func (m Mem) rex(reg Reg) byte {
+	rex := high(reg)<<2 | high(m.Base)
 	if m.Index != NoReg {
 		rex |= high(m.Index) << 1
 	}
-	a.opcode(rex, op)
-	a.operand(reg, m)
+	return rex
 }
 
-// operand encodes ModRM, SIB and displacement. RSP and R12 as base need a SIB byte;
-// RBP and R13 have no form without displacement.
-func (a *Assembler) operand(reg Reg, m Mem) {
+// operand encodes ModRM, SIB and displacement behind the n bytes of v. RSP and R12 as base
+// need a SIB byte; RBP and R13 have no form without displacement.
+func (a *Assembler) operand(v uint64, n int, reg Reg, m Mem) {
 	mod := byte(0x80)
 	switch {
 	case m.Disp == 0 && m.Base&7 != RBP:
@@ -79,34 +102,27 @@ func (a *Assembler) operand(reg Reg, m Mem) {
 	case m.Disp == int32(int8(m.Disp)):
 		mod = 0x40
 	}
-	field := byte(reg) & 7 << 3
+	field := mod | byte(reg)&7<<3
 	switch {
 	case m.Index != NoReg:
-		a.byte(mod|field|4, scaleBits(m.Scale)|byte(m.Index)&7<<3|byte(m.Base)&7)
+		sib := scaleBits(m.Scale) | byte(m.Index)&7<<3 | byte(m.Base)&7
+		v, n = v|uint64(uint16(field|4)|uint16(sib)<<8)<<(8*n), n+2
 	case m.Base&7 == RSP:
-		a.byte(mod|field|4, 0x24)
+		v, n = v|uint64(uint16(field|4)|0x2400)<<(8*n), n+2
 	default:
-		a.byte(mod | field | byte(m.Base)&7)
+		v, n = v|uint64(field|byte(m.Base)&7)<<(8*n), n+1
 	}
-	switch mod {
-	case 0x40:
-		a.byte(byte(m.Disp))
-	case 0x80:
+	if mod == 0x40 {
+		v, n = v|uint64(byte(m.Disp))<<(8*n), n+1
+	}
+	a.put(v, n)
+	if mod == 0x80 {
 		a.imm32(m.Disp)
 	}
 }
 
-func scaleBits(scale uint8) byte {
-	switch scale {
-	case 2:
-		return 0x40
-	case 4:
-		return 0x80
-	case 8:
-		return 0xc0
-	}
-	return 0
-}
+// scaleBits returns the field of a SIB byte for a scale of 1, 2, 4 or 8, or 0 where it does not matter.
+func scaleBits(scale uint8) byte { return byte(bits.TrailingZeros8(scale)) << 6 }
 
 // RR is op dst, src.
 func (a *Assembler) RR(op ALU, w Width, dst, src Reg) { a.rr(w.rex(), uint16(op)<<3|1, src, dst) }
@@ -157,7 +173,7 @@ func (a *Assembler) MovImm(dst Reg, v uint64) {
 		a.imm32(int32(v))
 	default:
 		a.opcode(rexW|high(dst), uint16(0xb8|byte(dst)&7))
-		a.imm64(v)
+		a.put(v, 8)
 	}
 }
 
@@ -213,7 +229,7 @@ func (a *Assembler) StoreImm(size int, m Mem, imm int32) {
 	case 2:
 		a.byte(opSizeFix)
 		a.rm(0, 0xc7, 0, m)
-		a.byte(byte(imm), byte(imm>>8))
+		a.put(uint64(uint16(imm)), 2)
 	case 4:
 		a.rm(0, 0xc7, 0, m)
 		a.imm32(imm)
@@ -245,15 +261,8 @@ func (a *Assembler) StoreSwapped(size int, m Mem, src Reg) {
 }
 
 func (a *Assembler) movbe(w Width, op byte, reg Reg, m Mem) {
-	rex := w.rex() | high(reg)<<2 | high(m.Base)
-	if m.Index != NoReg {
-		rex |= high(m.Index) << 1
-	}
-	if rex != 0 {
-		a.byte(0x40 | rex)
-	}
-	a.byte(twoByte, 0x38, op)
-	a.operand(reg, m)
+	v, n := start(w.rex()|m.rex(reg), twoByte<<8|0x38)
+	a.operand(v|uint64(op)<<(8*n), n+1, reg, m)
 }
 
 // Extend is movzx or movsx of the low size bytes (1, 2 or, signed only, 4) of src.
@@ -274,7 +283,8 @@ func (a *Assembler) Lea(w Width, dst Reg, m Mem) { a.rm(w.rex(), 0x8d, dst, m) }
 // LeaScaled is lea dst, [index*scale + disp].
 func (a *Assembler) LeaScaled(w Width, dst, index Reg, scale uint8, disp int32) {
 	a.opcode(w.rex()|high(dst)<<2|high(index)<<1, 0x8d)
-	a.byte(byte(dst)&7<<3|4, scaleBits(scale)|byte(index)&7<<3|5)
+	a.byte(byte(dst)&7<<3 | 4)
+	a.byte(scaleBits(scale) | byte(index)&7<<3 | 5)
 	a.imm32(disp)
 }
 

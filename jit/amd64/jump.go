@@ -20,9 +20,9 @@ func (a *Assembler) NewLabel() Label {
 	return Label(len(a.labels) - 1)
 }
 
-// Expect makes room for n more labels and jumps to them.
-func (a *Assembler) Expect(n int) {
-	a.labels, a.fixups = slices.Grow(a.labels, n), slices.Grow(a.fixups, n)
+// Expect makes room for n more labels and jumps to them, and for code of size bytes.
+func (a *Assembler) Expect(n, size int) {
+	a.labels, a.fixups, a.Code = slices.Grow(a.labels, n), slices.Grow(a.fixups, n), slices.Grow(a.Code, size)
 }
 
 // Place makes l stand for what comes next.
@@ -51,7 +51,7 @@ func (a *Assembler) near(l Label, n int) (int8, bool) {
 // Jmp is jmp l.
 func (a *Assembler) Jmp(l Label) {
 	if d, ok := a.near(l, 2); ok {
-		a.byte(0xeb, byte(d))
+		a.put(0xeb|uint64(byte(d))<<8, 2)
 		return
 	}
 	a.byte(0xe9)
@@ -61,10 +61,10 @@ func (a *Assembler) Jmp(l Label) {
 // Jcc is jcc l.
 func (a *Assembler) Jcc(c Cond, l Label) {
 	if d, ok := a.near(l, 2); ok {
-		a.byte(0x70|byte(c), byte(d))
+		a.put(0x70|uint64(c)|uint64(byte(d))<<8, 2)
 		return
 	}
-	a.byte(twoByte, 0x80|byte(c))
+	a.put(twoByte|(0x80|uint64(c))<<8, 2)
 	a.distance(l)
 }
 
@@ -73,13 +73,13 @@ type Short int
 
 // JccShort is jcc to where Land is called.
 func (a *Assembler) JccShort(c Cond) Short {
-	a.byte(0x70|byte(c), 0)
+	a.put(0x70|uint64(c), 2)
 	return Short(len(a.Code))
 }
 
 // JmpShort is jmp to where Land is called.
 func (a *Assembler) JmpShort() Short {
-	a.byte(0xeb, 0)
+	a.put(0xeb, 2)
 	return Short(len(a.Code))
 }
 
