@@ -37,6 +37,10 @@ var loops = map[string]string{
 	"sums":             "r0 = 0; r2 = 0; r4 = 1; l: r3 = r2; r3 *= r3; r0 += r3; r4 ^= r3; r2 += 1; if r2 != 32 goto l; r0 += r4; exit",
 	"sums that are read": "r0 = 1; r2 = 0; r4 = 1; l: r3 = r2; r3 *= r3; r0 += r3; r4 *= r0; r5 = r0; r5 >>= 3; r0 ^= r5; r2 += 1; " +
 		"if r2 != 32 goto l; r0 += r4; exit",
+	"hash":            "r0 = 1; r2 = 0; l: r3 = r2; r3 *= r3; r0 *= 31; r0 += r3; r2 += 1; if r2 != 64 goto l; exit",
+	"hash of 32 bits": "r0 = -1; r2 = 0; l: r3 = r2; r3 *= r3; w0 *= 31; w0 += w3; r2 += 1; if r2 != 64 goto l; exit",
+	"hashes": "r0 = 1; r2 = 0; r4 = 2; r5 = 3; l: r3 = *(u8 *)(r1 + 0); r3 ^= r2; r0 *= 33; r0 += r3; r4 *= 1000003; r4 += r3; w5 *= 7; w5 += w3; " +
+		"r2 += 1; if r2 != 64 goto l; r0 ^= r4; r0 ^= r5; exit",
 	"memory": "r0 = 0; r2 = 0; r6 = r1; l: r3 = r6; r3 += r2; r4 = *(u8 *)(r3 + 0); r0 += r4; *(u8 *)(r3 + 1) = r0; r2 += 1; if r2 != 24 goto l; exit",
 	"stack": "r0 = 0; r2 = 0; l: r3 = r10; r3 += r2; *(u8 *)(r3 - 64) = r2; r2 += 1; if r2 != 64 goto l; r2 = 0; m: r3 = r10; r3 += r2; " +
 		"r4 = *(u64 *)(r3 - 64); r0 ^= r4; r2 += 8; if r2 != 64 goto m; exit",

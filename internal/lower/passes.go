@@ -60,8 +60,8 @@ func (o *optimiser) rewrite(n *node) bool {
 	case Mov:
 		return does(PassExtensions) && o.widen(n)
 	case Add:
-		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
-			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassReassociate) && o.horner(n) ||
+			does(PassMulAdd) && o.mulAdd(n) || does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
 	case Sub:
 		return o.identity(n) || does(PassLowest) && o.lowest(n)
 	case Mul, Div, Mod:
