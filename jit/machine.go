@@ -71,12 +71,17 @@ func (code *Code) newMachine(c *vm.CPU) *machine {
 
 // lease returns the machine of the program on c.
 func (code *Code) lease(c *vm.CPU) *machine {
-	if c.ID < len(code.machines) {
-		if m := code.machines[c.ID]; m != nil && m.cpu == c && !m.busy {
+	if id := c.ID; id < len(code.machines) {
+		if m := code.machines[id]; m != nil && m.cpu == c && !m.busy {
 			m.busy = true
 			return m
 		}
 	}
+	return code.leaseNew(c)
+}
+
+// leaseNew is lease where the CPU has no machine, or is a program's that it runs already.
+func (code *Code) leaseNew(c *vm.CPU) *machine {
 	m := code.newMachine(c)
 	m.busy = true
 	if c.ID < len(code.machines) && (code.machines[c.ID] == nil || !code.machines[c.ID].busy) {

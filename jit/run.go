@@ -52,8 +52,11 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		m.registers(0)
 		fallthrough
 	default:
+		if !code.bare {
+			c.TakePacket() // which accesses are checked against
+		}
 		if !code.noStack {
-			c.BeginBare(code.depth)
+			c.BeginBare(code.depth, code.stack)
 		}
 	}
 	m.given = min(c.Limit, slice)
@@ -65,6 +68,7 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		err = m.serveRun()
 	}
 	if m.record.addr != 0 {
+		m.attach()
 		m.adopt()
 	}
 	c.Done = m.executed()
@@ -78,6 +82,10 @@ func (m *machine) serveRun() error {
 	switch {
 	case m.code.bare:
 		m.attach()
+		if len(m.code.helpers) > 0 {
+			m.cpu.BeginRest()
+			m.openStack(0)
+		}
 	case m.code.pure:
 		m.cpu.Begin()
 		m.attach()
