@@ -160,7 +160,7 @@ func (e *emitter) fixCopies() {
 		e.entry[head], e.known[head] = pending, true
 		for at := head; first != head; at++ {
 			b := &e.p.Blocks[at]
-			pending += e.p.Index[b.End] - e.p.Index[b.Start]
+			pending += e.p.Length(b)
 			if in := b.Last(); b.Next == first || in != nil && in.Jumps() && in.Target == first {
 				e.entry[first], e.known[first] = pending, true
 				break

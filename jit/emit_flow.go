@@ -250,13 +250,18 @@ func (e *emitter) call(in *lower.Ins) {
 
 // enter is the call of a function whose instructions follow: what the call looks at.
 func (e *emitter) enter(in *lower.Ins) {
-	deep, poll, begin := e.NewLabel(), e.NewLabel(), e.NewLabel()
+	deep := e.NewLabel()
 	e.Load(8, false, scratch2, onStackFrame)
 	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
 	e.Jcc(amd64.E, deep)
 	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 	slot := int32(in.Imm)
 	done := e.p.Index[slot]
+	if e.p.Blocks[e.block].Fast {
+		e.base = e.pending + 1 - done
+		return
+	}
+	poll, begin := e.NewLabel(), e.NewLabel()
 	e.countWithFlags(e.pending + 1 - done)
 	e.Jcc(amd64.S, poll)
 	e.Place(begin)

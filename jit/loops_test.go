@@ -49,6 +49,11 @@ var loops = map[string]string{
 		"c1: r0 <<= 2; goto e; c2: r0 ^= r2; e: r2 += 1; if r2 != 50 goto l; exit",
 	"long":    "r0 = 0; r2 = 0; l: r0 += r2; r2 += 1; if r2 != 70000 goto l; exit",
 	"endless": "r0 = 0; l: r0 += 1; if r0 > 7 goto l; goto l; exit",
+	"inlined": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r6 += 1; if r6 != 40 goto l; r0 = r7; exit; f: r0 = r1; r0 *= 3; exit",
+	"inlined from in front": "goto main; f: r0 = r1; r0 *= 3; exit; main: r6 = 0; r7 = 0; l: r1 = r6; call f; if r0 > 33 goto m; r7 += r0; " +
+		"m: r6 += 1; if r6 != 40 goto l; r0 = r7; exit",
+	"inlined twice": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r1 = r7; call g; r7 ^= r0; r6 += 1; if r6 > 30 goto out; goto l; out: r0 = r7; exit; " +
+		"f: r0 = r1; r0 *= 3; exit; g: r0 = r1; r0 >>= 1; exit",
 	"callee": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r6 += 1; if r6 != 12 goto l; r0 = r7; exit; " +
 		"f: r0 = 0; m: r0 += r1; r1 += 1; if r1 != 16 goto m; exit",
 	"callee that saves": "r6 = 3; r7 = 5; r1 = 9; call f; r0 += r6; r0 += r7; exit; f: r6 = r1; r7 = 2; r0 = r6; r0 *= r7; if r0 > 3 goto e; r0 = 1; e: exit",

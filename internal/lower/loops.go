@@ -198,7 +198,7 @@ func (f *loopFinder) member(i int32) bool {
 	}
 	for j := range b.Ins {
 		switch op := b.Ins[j].Op; {
-		case op < Enter, op >= Atomic && op <= Goto:
+		case op <= Goto:
 		default:
 			return false
 		}
@@ -214,8 +214,13 @@ func (f *loopFinder) need(body []int32, copies int32) int64 {
 	n, lowest := int32(0), p.Blocks[body[0]].Start
 	for _, i := range body {
 		b := &p.Blocks[i]
-		n += p.Index[b.End] - p.Index[b.Start]
+		n += p.Length(b)
 		lowest = min(lowest, b.Start)
+		for j := range b.Ins {
+			if in := &b.Ins[j]; in.Op == Enter {
+				lowest = min(lowest, int32(in.Imm))
+			}
+		}
 	}
 	return int64(copies*n + p.Index[p.Blocks[body[0]].Start] - p.Index[lowest])
 }

@@ -21,6 +21,7 @@ func TestInnermostLoops(t *testing.T) {
 		{"two", "r0 = 0; a: r0 += 1; if r0 != 8 goto a; b: r0 += 1; if r0 != 16 goto b; exit", [][]int32{{1}, {2}}},
 		{"two entries", "r0 = 0; if r1 == 0 goto b; a: r0 += 1; b: r0 += 2; if r0 < 50 goto a; exit", nil},
 		{"a call", "l: call f; if r0 != 0 goto l; exit; f: r0 = 1; if r1 == 0 goto e; r0 = 2; e: exit", nil},
+		{"an inlined call", "r6 = 9; l: r1 = r6; call f; r6 -= 1; if r6 != 0 goto l; exit; f: r0 = r1; r0 += 1; exit", [][]int32{{1}}},
 		{"at the entry", "l: r1 += 1; if r1 < r2 goto l; r0 = 0; exit", nil},
 		{"a branch", "r0 = 0; l: if r0 == 5 goto a; r0 += 2; goto e; a: r0 += 1; e: r1 -= 1; if r1 != 0 goto l; exit",
 			[][]int32{{1, 2, 3, 4}}},
@@ -38,6 +39,10 @@ func TestInnermostLoops(t *testing.T) {
 func TestNeed(t *testing.T) {
 	loops := build(t, "r0 = 0; goto mid; l: r2 += 1; if r2 == 9 goto out; mid: r0 += r2; if r0 != 5 goto l; r0 *= 3; goto l; out: exit", Env{}).innermostLoops()
 	require.Equal(t, int64(maxCopies*6+2), loops[0].need)
+	p := build(t, "goto main; f: r0 = r1; r0 += 1; exit; main: r6 = 9; l: r1 = r6; call f; r6 -= 1; if r6 != 0 goto l; exit", Env{})
+	loop := p.innermostLoops()[0]
+	require.Equal(t, int32(4+3), p.Length(&p.Blocks[loop.head()]), "with the function")
+	require.Equal(t, int64(maxCopies*7+4), loop.need, "which begins four instructions in front of the head")
 }
 
 // TestManyLoops keeps the time bounded that programs take whose every block is in many loops.
