@@ -160,7 +160,6 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	defer low.Free()
 	lower.Optimise(low)
 	lower.Unroll(low)
-	lower.Duplicate(low)
 	lower.OptimiseJoined(low)
 	lower.Align(low)
 	code := &Code{p: p, env: env, machines: make([]*machine, max(env.NumCPU, 1)),

@@ -116,15 +116,13 @@ func (e *emitter) program() {
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		e.labels[i] = e.NewLabel()
-		switch {
-		case b.Fast && b.LoopHead: // R12 is negative if it is not enough for the copies
-			e.entry[i], e.known[i] = e.indexOf(int32(i))-int32(p.Blocks[i-1].Last().Imm), true
-		case b.LoopHead || b.Called:
+		if (b.LoopHead || b.Called) && !b.Fast {
 			e.fix(int32(i))
 		}
 	}
 	e.fix(0)
 	e.fixChecked()
+	e.fixCopies()
 	for i := range p.Blocks {
 		if !p.Blocks[i].Dead {
 			e.makeBlock(int32(i))
@@ -145,6 +143,31 @@ func (e *emitter) fixChecked() {
 		e.block = int32(i)
 		if in := b.Last(); in != nil && in.Jumps() && !b.Dead && e.checked(in.Slot, in.Target) {
 			e.fix(in.Target)
+		}
+	}
+}
+
+// fixCopies fixes the heads of copies, where R12 is negative if it is not enough for a trip, and what
+// is in front of them: as the first way there has it.
+func (e *emitter) fixCopies() {
+	for i := range e.p.Blocks {
+		b := &e.p.Blocks[i]
+		if !b.Guard || b.Dead {
+			continue
+		}
+		first, head := int32(i+1), b.Next
+		pending := e.indexOf(head) - int32(b.Last().Imm)
+		e.entry[head], e.known[head] = pending, true
+		for at := head; first != head; at++ {
+			b := &e.p.Blocks[at]
+			pending += e.p.Length(b)
+			if in := b.Last(); b.Next == first || in != nil && in.Jumps() && in.Target == first {
+				e.entry[first], e.known[first] = pending, true
+				break
+			}
+			if b.Next != at+1 {
+				break
+			}
 		}
 	}
 }
@@ -252,7 +275,7 @@ func (e *emitter) makeBlock(i int32) {
 		e.begins(last)
 		e.instruction(in)
 	}
-	if in := b.Last(); in != nil && in.Ends() {
+	if in := b.Last(); in != nil && (in.Ends() || in.Op == lower.Repeat) {
 		return
 	}
 	if b.Next < 0 {
@@ -354,8 +377,10 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.jumpTo(in.Slot, in.Target)
 	case lower.MayGoto:
 		e.mayGoto(in)
-	case lower.Guard, lower.Repeat:
+	case lower.Guard:
 		e.guard(in)
+	case lower.Repeat:
+		e.repeats(e.block)
 	case lower.Call:
 		e.call(in)
 	case lower.Enter:

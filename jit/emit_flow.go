@@ -77,20 +77,13 @@ func (e *emitter) closes(target int32) bool {
 // guard decides whether the copies of a loop are run. There, R12 is what the slice has left beyond
 // what they take.
 func (e *emitter) guard(in *lower.Ins) {
-	slow, fast := in.Target, e.p.Blocks[e.block].Next
-	if in.Op == lower.Repeat {
-		slow, fast = fast, slow
-	}
 	if in.A != lower.None {
 		e.multiple(in)
 	}
-	e.countWithFlags(e.pending - e.entry[fast])
-	e.base += e.entry[fast] - e.pending
-	if in.Op == lower.Repeat {
-		e.Jcc(amd64.NS, e.labels[fast])
-		return
-	}
-	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
+	fast := e.entry[e.p.Blocks[e.block].Next]
+	e.countWithFlags(e.pending - fast)
+	e.base += fast - e.pending
+	s := stub{label: e.NewLabel(), count: fast - e.entry[in.Target], block: in.Target}
 	e.stubs = append(e.stubs, s)
 	e.Jcc(amd64.S, s.label)
 }
@@ -137,7 +130,7 @@ func (e *emitter) jumpTo(slot, target int32) {
 	}
 }
 
-// repeats goes on with the copies of a loop at once, if a block decides that and nothing else.
+// repeats goes on with the copies of a loop, if a block decides that and nothing else.
 func (e *emitter) repeats(block int32) bool {
 	in := e.p.Blocks[block].Last()
 	if in == nil || in.Op != lower.Repeat {
@@ -145,10 +138,14 @@ func (e *emitter) repeats(block int32) bool {
 	}
 	slow, fast := e.p.Blocks[block].Next, in.Target
 	e.countWithFlags(e.pending - e.entry[fast])
-	e.Jcc(amd64.NS, e.labels[fast])
 	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
 	e.stubs = append(e.stubs, s)
-	e.Jmp(s.label)
+	if e.follows(fast) {
+		e.Jcc(amd64.S, s.label)
+	} else {
+		e.Jcc(amd64.NS, e.labels[fast])
+		e.Jmp(s.label)
+	}
 	return true
 }
 
@@ -253,13 +250,18 @@ func (e *emitter) call(in *lower.Ins) {
 
 // enter is the call of a function whose instructions follow: what the call looks at.
 func (e *emitter) enter(in *lower.Ins) {
-	deep, poll, begin := e.NewLabel(), e.NewLabel(), e.NewLabel()
+	deep := e.NewLabel()
 	e.Load(8, false, scratch2, onStackFrame)
 	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
 	e.Jcc(amd64.E, deep)
 	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 	slot := int32(in.Imm)
 	done := e.p.Index[slot]
+	if e.p.Blocks[e.block].Fast {
+		e.base = e.pending + 1 - done
+		return
+	}
+	poll, begin := e.NewLabel(), e.NewLabel()
 	e.countWithFlags(e.pending + 1 - done)
 	e.Jcc(amd64.S, poll)
 	e.Place(begin)

@@ -37,6 +37,10 @@ var loops = map[string]string{
 	"sums":             "r0 = 0; r2 = 0; r4 = 1; l: r3 = r2; r3 *= r3; r0 += r3; r4 ^= r3; r2 += 1; if r2 != 32 goto l; r0 += r4; exit",
 	"sums that are read": "r0 = 1; r2 = 0; r4 = 1; l: r3 = r2; r3 *= r3; r0 += r3; r4 *= r0; r5 = r0; r5 >>= 3; r0 ^= r5; r2 += 1; " +
 		"if r2 != 32 goto l; r0 += r4; exit",
+	"hash":            "r0 = 1; r2 = 0; l: r3 = r2; r3 *= r3; r0 *= 31; r0 += r3; r2 += 1; if r2 != 64 goto l; exit",
+	"hash of 32 bits": "r0 = -1; r2 = 0; l: r3 = r2; r3 *= r3; w0 *= 31; w0 += w3; r2 += 1; if r2 != 64 goto l; exit",
+	"hashes": "r0 = 1; r2 = 0; r4 = 2; r5 = 3; l: r3 = *(u8 *)(r1 + 0); r3 ^= r2; r0 *= 33; r0 += r3; r4 *= 1000003; r4 += r3; w5 *= 7; w5 += w3; " +
+		"r2 += 1; if r2 != 64 goto l; r0 ^= r4; r0 ^= r5; exit",
 	"memory": "r0 = 0; r2 = 0; r6 = r1; l: r3 = r6; r3 += r2; r4 = *(u8 *)(r3 + 0); r0 += r4; *(u8 *)(r3 + 1) = r0; r2 += 1; if r2 != 24 goto l; exit",
 	"stack": "r0 = 0; r2 = 0; l: r3 = r10; r3 += r2; *(u8 *)(r3 - 64) = r2; r2 += 1; if r2 != 64 goto l; r2 = 0; m: r3 = r10; r3 += r2; " +
 		"r4 = *(u64 *)(r3 - 64); r0 ^= r4; r2 += 8; if r2 != 64 goto m; exit",
@@ -45,6 +49,11 @@ var loops = map[string]string{
 		"c1: r0 <<= 2; goto e; c2: r0 ^= r2; e: r2 += 1; if r2 != 50 goto l; exit",
 	"long":    "r0 = 0; r2 = 0; l: r0 += r2; r2 += 1; if r2 != 70000 goto l; exit",
 	"endless": "r0 = 0; l: r0 += 1; if r0 > 7 goto l; goto l; exit",
+	"inlined": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r6 += 1; if r6 != 40 goto l; r0 = r7; exit; f: r0 = r1; r0 *= 3; exit",
+	"inlined from in front": "goto main; f: r0 = r1; r0 *= 3; exit; main: r6 = 0; r7 = 0; l: r1 = r6; call f; if r0 > 33 goto m; r7 += r0; " +
+		"m: r6 += 1; if r6 != 40 goto l; r0 = r7; exit",
+	"inlined twice": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r1 = r7; call g; r7 ^= r0; r6 += 1; if r6 > 30 goto out; goto l; out: r0 = r7; exit; " +
+		"f: r0 = r1; r0 *= 3; exit; g: r0 = r1; r0 >>= 1; exit",
 	"callee": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r6 += 1; if r6 != 12 goto l; r0 = r7; exit; " +
 		"f: r0 = 0; m: r0 += r1; r1 += 1; if r1 != 16 goto m; exit",
 	"callee that saves": "r6 = 3; r7 = 5; r1 = 9; call f; r0 += r6; r0 += r7; exit; f: r6 = r1; r7 = 2; r0 = r6; r0 *= r7; if r0 > 3 goto e; r0 = 1; e: exit",

@@ -10,9 +10,11 @@ func Align(p *Program) {
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		b.Back = last[i]
-		if b.LoopHead && !b.Guard && !b.Dead {
+		if b.LoopHead && !b.Guard && !b.Dead && !b.Fast {
 			head = int32(i)
-			b.Align = align && b.Fast
+		}
+		if b.Fast && p.Blocks[i-1].Guard {
+			b.Align = align
 		}
 		if head >= 0 && last[head] == int32(i) {
 			p.Blocks[head].Align = align && !p.Blocks[head].Copied
@@ -29,7 +31,7 @@ func (p *Program) backJumps() []int32 {
 	}
 	for i := range p.Blocks {
 		in := p.Blocks[i].Last()
-		if in != nil && (in.Jumps() || in.Op == Repeat) && !p.Blocks[i].Dead && in.Target <= int32(i) {
+		if in != nil && in.Jumps() && !p.Blocks[i].Dead && in.Target <= int32(i) {
 			last[in.Target] = int32(i)
 		}
 	}

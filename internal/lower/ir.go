@@ -127,6 +127,20 @@ func (b *Block) Last() *Ins {
 	return &b.Ins[len(b.Ins)-1]
 }
 
+// Length returns how many instructions of the program a block executes, with those of the functions
+// and blocks that have become part of it.
+func (p *Program) Length(b *Block) (n int32) {
+	from := p.Index[b.Start]
+	for i := range b.Ins {
+		switch in := &b.Ins[i]; in.Op {
+		case Enter, Leave, Hop:
+			n += p.Index[in.Slot] + 1 - from
+			from = p.Index[in.Imm]
+		}
+	}
+	return n + p.Index[b.End] - from
+}
+
 // Func is a function: what begins at a block that is called, or at the entry.
 type Func struct {
 	Block    int32 // that it begins with

@@ -19,6 +19,7 @@ type loop struct {
 	blocks []int32
 	copies int32
 	need   int64 // how much a slice must have left for all copies, as the head counts
+	tail   int32 // how many of the last blocks are laid out in front of the head
 	count  counter
 	joined bool // the copies become one block, since count says which of them is the last trip
 }
@@ -176,6 +177,9 @@ func (f *loopFinder) collect(h int32) {
 	}
 	l.need = f.need(body, l.copies)
 	l.blocks = f.order(h, body[:0])
+	if l.copies == 1 {
+		l.tail = f.tail(l.blocks)
+	}
 	if l.copies > 1 && (len(body) == 1 || len(body) == 2 && f.p.onlyGoes(l.blocks[1])) {
 		l.count, l.joined = f.p.counterOf(&l)
 	}
@@ -194,7 +198,7 @@ func (f *loopFinder) member(i int32) bool {
 	}
 	for j := range b.Ins {
 		switch op := b.Ins[j].Op; {
-		case op < Enter, op >= Atomic && op <= Goto:
+		case op <= Goto:
 		default:
 			return false
 		}
@@ -210,10 +214,26 @@ func (f *loopFinder) need(body []int32, copies int32) int64 {
 	n, lowest := int32(0), p.Blocks[body[0]].Start
 	for _, i := range body {
 		b := &p.Blocks[i]
-		n += p.Index[b.End] - p.Index[b.Start]
+		n += p.Length(b)
 		lowest = min(lowest, b.Start)
+		for j := range b.Ins {
+			if in := &b.Ins[j]; in.Op == Enter {
+				lowest = min(lowest, int32(in.Imm))
+			}
+		}
 	}
 	return int64(copies*n + p.Index[p.Blocks[body[0]].Start] - p.Index[lowest])
+}
+
+// tail returns how many blocks at the end of a loop begin with the last one that several ways
+// lead to. In front of the head, all these ways jump there, and nothing from there on.
+func (f *loopFinder) tail(blocks []int32) int32 {
+	for i := len(blocks) - 1; i > 0; i-- {
+		if b := blocks[i]; f.first[b+1]-f.first[b] > 1 {
+			return int32(len(blocks) - i)
+		}
+	}
+	return 0
 }
 
 // order appends the blocks of a loop such that each comes behind all that lead to it, and those

@@ -21,6 +21,7 @@ func TestInnermostLoops(t *testing.T) {
 		{"two", "r0 = 0; a: r0 += 1; if r0 != 8 goto a; b: r0 += 1; if r0 != 16 goto b; exit", [][]int32{{1}, {2}}},
 		{"two entries", "r0 = 0; if r1 == 0 goto b; a: r0 += 1; b: r0 += 2; if r0 < 50 goto a; exit", nil},
 		{"a call", "l: call f; if r0 != 0 goto l; exit; f: r0 = 1; if r1 == 0 goto e; r0 = 2; e: exit", nil},
+		{"an inlined call", "r6 = 9; l: r1 = r6; call f; r6 -= 1; if r6 != 0 goto l; exit; f: r0 = r1; r0 += 1; exit", [][]int32{{1}}},
 		{"at the entry", "l: r1 += 1; if r1 < r2 goto l; r0 = 0; exit", nil},
 		{"a branch", "r0 = 0; l: if r0 == 5 goto a; r0 += 2; goto e; a: r0 += 1; e: r1 -= 1; if r1 != 0 goto l; exit",
 			[][]int32{{1, 2, 3, 4}}},
@@ -38,6 +39,10 @@ func TestInnermostLoops(t *testing.T) {
 func TestNeed(t *testing.T) {
 	loops := build(t, "r0 = 0; goto mid; l: r2 += 1; if r2 == 9 goto out; mid: r0 += r2; if r0 != 5 goto l; r0 *= 3; goto l; out: exit", Env{}).innermostLoops()
 	require.Equal(t, int64(maxCopies*6+2), loops[0].need)
+	p := build(t, "goto main; f: r0 = r1; r0 += 1; exit; main: r6 = 9; l: r1 = r6; call f; r6 -= 1; if r6 != 0 goto l; exit", Env{})
+	loop := p.innermostLoops()[0]
+	require.Equal(t, int32(4+3), p.Length(&p.Blocks[loop.head()]), "with the function")
+	require.Equal(t, int64(maxCopies*7+4), loop.need, "which begins four instructions in front of the head")
 }
 
 // TestManyLoops keeps the time bounded that programs take whose every block is in many loops.
@@ -52,4 +57,26 @@ func TestManyLoops(t *testing.T) {
 		text = strings.Replace(text, "%", strconv.Itoa(at), 1)
 	}
 	require.Len(t, build(t, text, Env{}).innermostLoops(), 1)
+}
+
+// TestTail has what all ways through a loop end with in front of its head, where each jumps back
+// to once.
+func TestTail(t *testing.T) {
+	const text = "r0 = 1; r2 = 0; l: if r0 == 5 goto a; if r0 == 6 goto b; r0 *= 3; goto e; b: r0 += 2; goto e; a: r0 += 1; e: r2 += 1; if r2 != 50 goto l; exit"
+	p := build(t, text, Env{})
+	require.Equal(t, int32(1), p.innermostLoops()[0].tail)
+	Unroll(p)
+	Align(p)
+	require.Equal(t, `r0 = 1; r2 = 0
+guard 9 goto 9
+r2 = r2 + 1; if r2 jeq 50 goto 15
+repeat 9 goto 4
+if r0 jeq 5 goto 8
+if r0 jeq 6 goto 7
+r0 = r0 * 3; goto 2
+`, strings.Join(strings.SplitAfter(p.text(), "\n")[:7], ""))
+	require.Equal(t, int32(4), p.Blocks[1].Next)
+	require.Equal(t, int32(2), p.Blocks[8].Next)
+	require.True(t, p.Blocks[2].Align, "where jumps go")
+	require.False(t, p.Blocks[4].Align, "what follows has no padding in front")
 }

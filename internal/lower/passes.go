@@ -28,7 +28,6 @@ const (
 	PassLea                          // shift and addition in one; products of small constants by such
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
-	PassDuplicate                    // short blocks of loops in place of jumps to them
 	PassReassociate                  // sums of a loop's copies taken before they are added
 	PassAlign                        // loops at round addresses
 	passEnd
@@ -36,7 +35,7 @@ const (
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "lea", "addresses", "unroll", "duplicate", "reassociate", "align"}
+	"merge", "lea", "addresses", "unroll", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -63,8 +62,8 @@ func (o *optimiser) rewrite(n *node) bool {
 	case Mov:
 		return does(PassExtensions) && o.widen(n)
 	case Add:
-		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
-			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassReassociate) && o.horner(n) ||
+			does(PassMulAdd) && o.mulAdd(n) || does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
 	case Sub:
 		return o.identity(n) || does(PassLowest) && o.lowest(n)
 	case Mul, Div, Mod:

@@ -26,7 +26,6 @@ var shows = map[Pass]string{
 	PassLea:         "r0 = r1; r0 <<= 2; r0 += r2; exit",
 	PassAddresses:   "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
-	PassDuplicate:   "r0 = 0; again: if r1 == 1 goto one; r0 += 2; goto both; one: r0 += r1; both: r1 = *(u64 *)(r2 + 0); if r1 != r0 goto again; exit",
 	PassReassociate: "r0 = 0; r3 = r2; r3 += 64; again: r1 = *(u8 *)(r2 + 0); r0 += r1; r2 += 1; if r2 != r3 goto again; exit",
 	PassAlign:       "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 }
@@ -37,7 +36,6 @@ func TestPasses(t *testing.T) {
 		p := build(t, text, Env{Without: without, Popcount: true, Cells: func(uint64) (c mem.Cells, ok bool) { return c, false }})
 		Optimise(p)
 		Unroll(p)
-		Duplicate(p)
 		OptimiseJoined(p)
 		Align(p)
 		for i := range p.Blocks {

@@ -32,21 +32,28 @@ func (o *optimiser) reassociate(n *node) bool {
 // replaces reports whether n is the only one to read v: nobody has so far, and the one register that
 // holds it will hold what n computes.
 func (o *optimiser) replaces(n *node, v value) bool {
-	if n.Dst < 0 {
-		return false
-	}
-	for r := range o.cur {
-		if (o.cur[r] == v) != (Reg(r) == n.Dst) {
-			return false
+	return n.Dst >= 0 && o.cur[n.Dst] == v && o.holders(v) == 1 && o.readers(v) == 0
+}
+
+// holders returns how many registers of the program hold v.
+func (o *optimiser) holders(v value) (n int) {
+	for _, held := range o.cur {
+		if held == v {
+			n++
 		}
 	}
-	for i := range o.nodes[o.def(v).node:] {
-		m := &o.nodes[int(o.def(v).node)+i]
-		if m.a == v || m.b == v || m.index == v {
-			return false
+	return n
+}
+
+// readers returns how many nodes read v, which one of them computes.
+func (o *optimiser) readers(v value) (n int) {
+	behind := o.nodes[o.def(v).node+1:]
+	for i := range behind {
+		if m := &behind[i]; m.a == v || m.b == v || m.index == v {
+			n++
 		}
 	}
-	return true
+	return n
 }
 
 // advanced reports whether all that has become of v, which its register held at the beginning,

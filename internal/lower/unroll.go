@@ -12,7 +12,8 @@ import "github.com/sandbpf/sandbpf/asm"
 //
 // so that a run that uses up its budget does so in the loop as it was, at the same
 // instruction as without copies. The copies of a loop that branches are in an order
-// of their own, in which all ways lead forwards to R.
+// of their own, in which all ways lead forwards to R; if there is one copy, what
+// all ways have in common at their end is with R in front of h', so that each way has one jump back.
 func Unroll(p *Program) {
 	if !p.does(PassUnroll) {
 		return
@@ -96,7 +97,9 @@ func (u *unroller) repeat(l *loop) {
 	head := &p.Blocks[l.head()]
 	guard := int32(len(u.blocks))
 	firstCopy := guard + 1
-	back := firstCopy + l.size()
+	if l.tail > 0 {
+		firstCopy += l.tail + 1
+	}
 	edge := Block{Start: head.Start, End: head.Start, Func: head.Func, Next: firstCopy, LoopHead: head.LoopHead, Guard: true}
 	in := Ins{Op: Guard, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: u.slow[l.head()]}
 	if l.joined {
@@ -104,14 +107,18 @@ func (u *unroller) repeat(l *loop) {
 	}
 	edge.Ins = append(p.room(1), in)
 	u.blocks = append(u.blocks, edge)
-	if l.joined {
-		u.join(l, back)
-	} else {
-		u.copyBlocks(l, firstCopy)
-	}
 	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
 	in = Ins{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}
 	edge.Ins = append(p.room(1), in)
+	switch {
+	case l.joined:
+		u.join(l, firstCopy+l.size())
+	case l.tail > 0:
+		u.copyTail(l, edge)
+		return
+	default:
+		u.copyBlocks(l, firstCopy)
+	}
 	u.blocks = append(u.blocks, edge)
 }
 
@@ -144,11 +151,7 @@ func (u *unroller) join(l *loop, back int32) {
 	straighten(&b, int32(len(u.blocks)))
 	u.blocks = append(u.blocks, b)
 	if len(l.blocks) == 2 {
-		b = u.p.Blocks[l.back()]
-		b.Ins = u.p.clone(b.Ins)
-		b.Fast, b.LoopHead = true, false
-		redirect(&b, to)
-		u.blocks = append(u.blocks, b)
+		u.copyBlock(l.back(), false, to)
 	}
 }
 
@@ -169,17 +172,52 @@ func (u *unroller) copyBlocks(l *loop, firstCopy int32) {
 			return u.moved[to]
 		}
 		for _, old := range l.blocks {
-			b := u.p.Blocks[old]
-			b.Ins = u.p.clone(b.Ins)
-			b.Fast, b.LoopHead = true, c == 0 && old == l.head()
-			redirect(&b, to)
-			straighten(&b, int32(len(u.blocks)))
-			u.blocks = append(u.blocks, b)
+			u.copyBlock(old, c == 0 && old == l.head(), to)
 		}
 	}
 	for _, old := range l.blocks {
 		u.copied[old] = 0
 	}
+}
+
+// copyTail adds the one copy of a loop whose tail, with what leads back, is in front of its head.
+func (u *unroller) copyTail(l *loop, back Block) {
+	n := int32(len(l.blocks)) - l.tail
+	first := int32(len(u.blocks))
+	for i, old := range l.blocks {
+		if u.copied[old] = first + l.tail + 1 + int32(i); int32(i) >= n {
+			u.copied[old] = first + int32(i) - n
+		}
+	}
+	to := func(to int32) int32 {
+		switch {
+		case to == l.head():
+			return first + l.tail
+		case u.copied[to] != 0:
+			return u.copied[to]
+		}
+		return u.moved[to]
+	}
+	for _, old := range l.blocks[n:] {
+		u.copyBlock(old, false, to)
+	}
+	u.blocks = append(u.blocks, back)
+	for i, old := range l.blocks[:n] {
+		u.copyBlock(old, i == 0, to)
+	}
+	for _, old := range l.blocks {
+		u.copied[old] = 0
+	}
+}
+
+// copyBlock adds a copy of a block.
+func (u *unroller) copyBlock(old int32, head bool, to func(int32) int32) {
+	b := u.p.Blocks[old]
+	b.Ins = u.p.clone(b.Ins)
+	b.Fast, b.LoopHead = true, head
+	redirect(&b, to)
+	straighten(&b, int32(len(u.blocks)))
+	u.blocks = append(u.blocks, b)
 }
 
 // straighten makes a conditional jump at the end of block number i fall through to what
