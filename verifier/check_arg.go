@@ -80,7 +80,9 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 	ok := false
 	switch kind {
 	case helper.ArgMapKey, helper.ArgMapValue, helper.ArgMem:
-		ok = memoryKind(r)
+		if ok = memoryKind(r); ok && r.kind == ptrBTF && (kind != helper.ArgMem || arg.Flags&helper.FlagWrite != 0) {
+			return v.failReg(at, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name(), v.types[r.aux].Name)
+		}
 	case helper.ArgCtx:
 		ok = r.kind == ptrCtx
 	case helper.ArgMapPtr:
