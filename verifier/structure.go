@@ -418,11 +418,16 @@ func (v *verifier) checkImm64(slot int, in *insn) error {
 	return nil
 }
 
+// arenaPage is the size of an arena's pages in bytes.
+const arenaPage = 4096
+
 // checkDirectValue checks the address of a map's first value.
 func (v *verifier) checkDirectValue(slot int, m *mapInfo, off uint32) error {
 	switch {
 	case off >= maxOffset:
 		return v.failf(slot, CodeMapBounds, errnoEINVAL, "direct value offset of %d is not allowed", off)
+	case m.Type == maps.Arena && uint64(off) > uint64(m.MaxEntries)*arenaPage:
+		return v.failf(slot, CodeMapBounds, errnoERANGE, "offset %d is beyond the %d pages of arena %s", off, m.MaxEntries, m.Name)
 	case m.Type == maps.Arena:
 		return nil
 	case m.Type != maps.Array:
