@@ -262,6 +262,9 @@ func (v *verifier) findKfunc(slot int, in *insn) error {
 	if _, ok := linux.KfuncByName(k.Name); !ok && !k.Weak {
 		return v.failf(slot, CodeKfunc, errnoEINVAL, "%q is no function that the kernel lets programs call", k.Name)
 	}
+	if strings.HasPrefix(k.Name, "bpf_xdp_metadata_") && v.env.Flags&XDPDevBoundOnly == 0 {
+		return v.failf(slot, CodeKfunc, errnoEINVAL, "%s is for programs that are bound to a device", k.Name)
+	}
 	return nil
 }
 
