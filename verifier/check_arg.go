@@ -403,7 +403,7 @@ func (v *verifier) argMemory(at asm.Register, size int64, write, zeroOK bool) er
 		if r.has(rdonly) && write {
 			return v.failReg(at, CodeReadOnly, errnoEACCES, "write to read-only memory")
 		}
-		return v.inMemory(r, at, size, int64(r.size), CodeMemBounds, zeroOK)
+		return v.inMemory(r, at, size, r.memSize(), CodeMemBounds, zeroOK)
 	case ptrBuf:
 		if r.has(orNull) {
 			break
