@@ -82,7 +82,9 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 	ok := false
 	switch kind {
 	case helper.ArgMapKey, helper.ArgMapValue, helper.ArgMem:
-		ok = memoryKind(r)
+		if ok = memoryKind(r); ok && r.kind == ptrBTF && (kind != helper.ArgMem || arg.Flags&helper.FlagWrite != 0) {
+			return v.failReg(at, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name(), v.types[r.aux].Name)
+		}
 	case helper.ArgCtx:
 		ok = r.kind == ptrCtx
 	case helper.ArgMapPtr:
@@ -409,7 +411,7 @@ func (v *verifier) argMemory(at asm.Register, size int64, write, zeroOK bool) er
 		if r.has(rdonly) && write {
 			return v.failReg(at, CodeReadOnly, errnoEACCES, "write to read-only memory")
 		}
-		return v.inMemory(r, at, size, int64(r.size), CodeMemBounds, zeroOK)
+		return v.inMemory(r, at, size, r.memSize(), CodeMemBounds, zeroOK)
 	case ptrBuf:
 		if r.has(orNull) {
 			break

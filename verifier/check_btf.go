@@ -1,7 +1,6 @@
 package verifier
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/sandbpf/sandbpf/internal/linux"
@@ -95,86 +94,109 @@ func (v *verifier) localStruct(name string) *prog.BTFType {
 
 // member is what lies at an offset of a struct.
 type member struct {
-	ptr    *prog.BTFType // the pointer to a struct that lies there, nil for plain bytes
-	parent *prog.BTFType // the struct that it is a member of
-	name   string
+	ptr   *prog.BTFType // the pointer to a struct that lies there, nil for plain bytes
+	other bool          // a pointer to something else lies there
+	union bool          // it is one of several things that may lie there
+	name  string
 }
 
 // findMember finds what a load of size bytes at off of a struct gives (btf_struct_walk).
-func findMember(t *prog.BTFType, off, size int) (member, bool) {
-	for depth := 0; depth < 32; depth++ {
-		t = linux.Resolve(t)
-		if t == nil || t.Kind != prog.BTFStruct && t.Kind != prog.BTFUnion {
+func findMember(t *prog.BTFType, off, size int) (m member, ok bool) {
+	for range maxDims {
+		if t = linux.Resolve(t); t == nil || t.Kind != prog.BTFStruct && t.Kind != prog.BTFUnion {
 			return member{}, false
 		}
-		if off+size > int(t.Size) && !flexible(t, off) {
-			return member{}, false
-		}
-		i := slices.IndexFunc(t.Members, func(m prog.BTFMember) bool { return covers(t, &m, off) })
-		if i < 0 {
-			return member{}, false // a hole
-		}
-		m := &t.Members[i]
-		at, inner := off-int(m.BitOff/8), m.Type
-		if m.BitSize != 0 {
-			return member{parent: t, name: m.Name}, off+size <= int(m.BitOff+m.BitSize+7)/8+7
-		}
-		for inner != nil && inner.Kind == prog.BTFArray {
-			n := sizeOf(inner.Elem)
-			if n == 0 {
-				return member{}, false
+		m.union = m.union || t.Kind == prog.BTFUnion && len(t.Members) != 1
+		if off+size > int(t.Size) {
+			if t, off = flexible(t, off); t == nil || t.Kind == prog.BTFInt {
+				return m, t != nil
 			}
-			if isBytes(inner.Elem) {
-				return member{parent: t, name: m.Name}, at+size <= sizeOf(inner) || sizeOf(inner) == 0
-			}
-			at, inner = at%n, inner.Elem
-		}
-		if inner == nil {
-			return member{}, false
-		}
-		switch inner.Kind {
-		case prog.BTFStruct, prog.BTFUnion:
-			t, off = inner, at
 			continue
-		case prog.BTFPointer:
-			if at != 0 || size != 8 {
-				return member{}, false
-			}
-			if e := inner.Elem; e != nil && (e.Kind == prog.BTFStruct || e.Kind == prog.BTFUnion || e.Kind == prog.BTFFwd) {
-				return member{ptr: inner, parent: t, name: m.Name}, true
-			}
-			return member{parent: t, name: m.Name}, true
 		}
-		return member{parent: t, name: m.Name}, at+size <= sizeOf(inner)
+		f := fieldCovering(t, off, size)
+		switch {
+		case f.t == nil:
+			return m, f.bits
+		case f.t.Kind == prog.BTFStruct || f.t.Kind == prog.BTFUnion:
+			t, off = f.t, off-f.off
+			continue
+		case f.t.Kind != prog.BTFPointer:
+			return m, off+size <= f.end || m.union
+		case off != f.off || size != 8:
+			return member{}, false
+		}
+		m.name = f.name
+		if e := f.t.Elem; e != nil && (e.Kind == prog.BTFStruct || e.Kind == prog.BTFUnion || e.Kind == prog.BTFFwd) {
+			m.ptr = f.t
+		}
+		m.other = m.ptr == nil
+		return m, true
 	}
 	return member{}, false
 }
 
-// isBytes reports whether a type has no pointers in it.
-func isBytes(t *prog.BTFType) bool {
-	return t.Kind == prog.BTFInt || t.Kind == prog.BTFEnum || t.Kind == prog.BTFFloat
+// covering is the member of a struct that an access begins in, or an element of it.
+type covering struct {
+	name string
+	t    *prog.BTFType // nil if there is none, or a bit-field
+	bits bool          // bit-fields lie there, and nothing else
+	off  int           // where it begins
+	end  int           // where the member ends
 }
 
-// covers reports whether the byte at off is in member m of t.
-func covers(t *prog.BTFType, m *prog.BTFMember, off int) bool {
-	lo := int(m.BitOff / 8)
-	n := sizeOf(m.Type)
-	if m.BitSize != 0 {
-		n = int(m.BitOff%8+m.BitSize+7) / 8
+// fieldCovering returns the first member of t that an access of size bytes at off begins in.
+func fieldCovering(t *prog.BTFType, off, size int) covering {
+	for i := range t.Members {
+		m := &t.Members[i]
+		lo := int(m.BitOff / 8)
+		switch {
+		case off+size <= lo:
+			return covering{}
+		case m.BitSize != 0:
+			if off <= lo && int(m.BitOff+m.BitSize+7)/8 <= off+size {
+				return covering{bits: true}
+			}
+			continue
+		case off < lo: // a hole
+			return covering{}
+		}
+		end, inner := lo+sizeOf(m.Type), m.Type
+		if off >= end {
+			continue
+		}
+		for range maxDims {
+			if inner.Kind != prog.BTFArray {
+				break
+			}
+			inner = inner.Elem
+		}
+		if n := sizeOf(inner); n > 0 {
+			lo += (off - lo) / n * n
+		}
+		return covering{name: m.Name, t: inner, off: lo, end: end}
 	}
-	if n == 0 && m.Type != nil && m.Type.Kind == prog.BTFArray { // at the end: any number of elements
-		return off >= lo
-	}
-	return off >= lo && off < lo+n
+	return covering{}
 }
 
-// flexible reports whether t ends in an array of any length that off is in.
-func flexible(t *prog.BTFType, off int) bool {
+// flexible returns the element that off is in if t ends in an array of any length, and the offset in the
+// element; nil if there is none.
+func flexible(t *prog.BTFType, off int) (elem *prog.BTFType, at int) {
 	if len(t.Members) == 0 {
-		return false
+		return nil, 0
 	}
 	last := &t.Members[len(t.Members)-1]
-	return last.Type != nil && last.Type.Kind == prog.BTFArray && last.Type.Len == 0 && off >= int(last.BitOff/8)
+	lo := int(last.BitOff / 8)
+	if last.Type == nil || last.Type.Kind != prog.BTFArray || last.Type.Len != 0 || off < lo {
+		return nil, 0
+	}
+	elem = last.Type.Elem
+	switch n := sizeOf(elem); {
+	case elem == nil || n == 0:
+		return nil, 0
+	case elem.Kind == prog.BTFInt, elem.Kind == prog.BTFStruct, elem.Kind == prog.BTFUnion:
+		return elem, (off - lo) % n
+	}
+	return nil, 0
 }
 
 // accessBTF is for structs of the kernel and for objects (check_ptr_to_btf_access).
@@ -213,12 +235,23 @@ func (v *verifier) accessBTF(a *access, r *reg, off int) error {
 	if a.write || a.value < 0 {
 		return nil
 	}
-	if m.ptr == nil || r.has(alloc) { // any number may have been stored in an object
-		v.loaded(a)
-		return nil
+	if r.has(alloc) { // any number may have been stored in an object
+		m.ptr = nil
 	}
-	v.cur.cur().regs[a.value] = v.loadedPointer(r, m)
+	v.loadedMember(a, r, m)
 	return nil
+}
+
+// loadedMember gives a loaded register what lies in a member.
+func (v *verifier) loadedMember(a *access, parent *reg, m member) {
+	switch to := &v.cur.cur().regs[a.value]; {
+	case m.ptr != nil:
+		*to = v.loadedPointer(parent, m)
+	case m.other: // any address: loads through it may fault
+		*to = pointer(ptrMem, rdonly|untrusted)
+	default:
+		v.loaded(a)
+	}
 }
 
 // loadedPointer is a pointer to a struct that was loaded from another struct, with the trust that
@@ -230,38 +263,42 @@ func (v *verifier) loadedPointer(parent *reg, m member) reg {
 		t = kernelStruct(t.Name)
 	}
 	r.aux = v.typeID(t)
+	rcuTag := false
 	for _, tag := range m.ptr.Tags {
 		switch tag {
 		case "user":
 			r.flags |= user
 		case "percpu":
 			r.flags |= percpu
+		case "rcu":
+			rcuTag = true
 		}
 	}
-	inSection := v.inRCUSection()
-	trust, null := linux.MemberTrust(m.parent.Name, m.name)
-	switch {
+	inSection, union := v.inRCUSection(), m.union
+	trust, null := linux.MemberTrust(v.types[parent.aux].Name, m.name)
+	switch walked := parent.isTrusted() || parent.has(inRCU); {
 	case parent.has(untrusted):
+		r.flags = untrusted
+	case !walked: // which has long been so
+	case trust == linux.TrustTrusted && null:
+		r.flags |= trusted | orNull
+	case trust == linux.TrustTrusted:
+		r.flags |= trusted
+	case !inSection:
+		r.flags = untrusted
+	case trust == linux.TrustRCU && !null:
+		r.flags |= inRCU
+	case trust == linux.TrustRCU:
+		r.flags |= inRCU | orNull
+		union = false
+	case rcuTag:
+		r.flags |= inRCU | orNull
+	}
+	if union {
 		r.flags |= untrusted
-	case parent.isTrusted() || parent.has(inRCU):
-		switch {
-		case trust == linux.TrustTrusted:
-			r.flags |= trusted
-		case inSection && (trust == linux.TrustRCU || slices.Contains(m.ptr.Tags, "rcu")):
-			r.flags |= inRCU
-			null = null || slices.Contains(m.ptr.Tags, "rcu") && trust != linux.TrustRCU
-		case inSection:
-			null = false
-		default:
-			r.flags |= untrusted
-			null = false
-		}
-		if null {
-			r.flags |= orNull
-			r.id = v.nextID()
-		}
-	default:
-		r.flags |= parent.flags & (user | percpu)
+	}
+	if r.has(orNull) {
+		r.id = v.nextID()
 	}
 	return r
 }
@@ -288,12 +325,9 @@ func (v *verifier) accessMapStruct(a *access, r *reg, off int) error {
 	if a.value < 0 {
 		return nil
 	}
-	if m.ptr == nil {
-		v.loaded(a)
-		return nil
-	}
 	parent := pointer(ptrBTF, 0)
-	v.cur.cur().regs[a.value] = v.loadedPointer(&parent, m)
+	parent.aux = v.typeID(kernelStruct(name))
+	v.loadedMember(a, &parent, m)
 	return nil
 }
 
@@ -314,23 +348,18 @@ var mapStructs = map[maps.Type]string{
 // (btf_struct_ids_match).
 func (v *verifier) sameStruct(t *prog.BTFType, off int, want *prog.BTFType, strict bool) bool {
 	alike := fromKernel(t) == fromKernel(want)
-	for depth := 0; depth < 8; depth++ {
+	for range maxDims {
 		if off == 0 && (t == want || alike && t.Name == want.Name && t.Name != "") {
 			return true
 		}
 		if strict {
 			return false
 		}
-		t = linux.Resolve(t)
-		i := slices.IndexFunc(t.Members, func(m prog.BTFMember) bool { return covers(t, &m, off) })
-		if i < 0 {
+		f := fieldCovering(linux.Resolve(t), off, 1)
+		if f.t == nil || f.t.Kind != prog.BTFStruct && f.t.Kind != prog.BTFUnion {
 			return false
 		}
-		m := &t.Members[i]
-		if m.Type == nil || m.Type.Kind != prog.BTFStruct {
-			return false
-		}
-		t, off = m.Type, off-int(m.BitOff/8)
+		t, off = f.t, off-f.off
 	}
 	return false
 }

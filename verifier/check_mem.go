@@ -303,7 +303,7 @@ func (v *verifier) accessMem(a *access, r *reg, off int) error {
 	case loose:
 		v.note(MemUntrusted, false, r, off)
 	default:
-		if err := v.inRegion(r, a.r, a.off, a.size, int64(r.size), CodeMemBounds); err != nil {
+		if err := v.inRegion(r, a.r, a.off, a.size, r.memSize(), CodeMemBounds); err != nil {
 			return err
 		}
 		v.note(MemSized, !r.has(percpu|user), r, off)

@@ -10,7 +10,7 @@ import (
 // pointerALU computes with one or two pointers (adjust_reg_min_max_vals).
 func (v *verifier) pointerALU(in *insn, dst, src *reg) error {
 	op := in.info.ALU
-	if dst.kind == ptrArena {
+	if dst.kind == ptrArena || src.kind == ptrArena {
 		*dst = reg{kind: ptrArena, Scalar: domain.Unknown()} // any address will do
 		return nil
 	}
@@ -33,10 +33,6 @@ func (v *verifier) pointerALU(in *insn, dst, src *reg) error {
 	// A number and a pointer: the result is the pointer if that is what addition gives.
 	if err := v.markPrecise(in.Dst); err != nil {
 		return err
-	}
-	if src.kind == ptrArena && op == asm.Add {
-		*dst = reg{kind: ptrArena, Scalar: domain.Unknown()}
-		return nil
 	}
 	return v.movePointer(in, dst, *src, *dst, in.Src, in.Dst)
 }

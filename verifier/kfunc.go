@@ -154,7 +154,7 @@ func (v *verifier) kfuncPointer(k *linux.Kfunc, i int, r *reg, at asm.Register) 
 			return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants the context in %s", k.Name, at)
 		}
 		if k.Name == "bpf_cast_to_kern_ctx" {
-			meta.btf = v.typeID(v.kernelCtx())
+			return v.castCtx(r, at)
 		}
 		return v.ctxOffset(r, at)
 	case suffix(p, "__alloc"), suffix(p, "__refcounted_kptr"):
@@ -229,23 +229,38 @@ func (v *verifier) isKfuncCtx(p *prog.BTFParam, name string) bool {
 	return false
 }
 
-// kernelCtx returns the kernel's struct behind the context.
+// kernelCtx returns the kernel's struct behind the context, nil if it is none.
 func (v *verifier) kernelCtx() *prog.BTFType {
-	switch {
-	case v.p.Type == prog.XDP:
-		return kernelStruct("xdp_buff")
-	case v.isCtxStruct("__sk_buff"):
-		return kernelStruct("sk_buff")
-	case v.p.Type == prog.SkLookup:
-		return kernelStruct("bpf_sk_lookup_kern")
-	case v.p.Type == prog.CGroupSockAddr:
-		return kernelStruct("bpf_sock_addr_kern")
-	case v.p.Type == prog.SockOps:
-		return kernelStruct("bpf_sock_ops_kern")
-	case v.p.Type == prog.PerfEvent:
-		return kernelStruct("bpf_perf_event_data_kern")
+	name := kernelCtxs[v.p.Type]
+	if name == "" && v.isCtxStruct("__sk_buff") {
+		name = "sk_buff"
 	}
-	return kernelStruct("pt_regs")
+	if name == "" {
+		return nil
+	}
+	return kernelStruct(name)
+}
+
+// kernelCtxs are the kernel's structs behind contexts other than struct __sk_buff
+// (include/linux/bpf_types.h).
+var kernelCtxs = map[prog.Type]string{
+	prog.XDP: "xdp_buff", prog.CGroupSock: "sock", prog.CGroupSockAddr: "bpf_sock_addr_kern", prog.SockOps: "bpf_sock_ops_kern",
+	prog.SkMsg: "sk_msg", prog.FlowDissector: "bpf_flow_dissector", prog.Kprobe: "pt_regs", prog.PerfEvent: "bpf_perf_event_data_kern",
+	prog.CGroupDevice: "bpf_cgroup_dev_ctx", prog.CGroupSysctl: "bpf_sysctl_kern", prog.CGroupSockopt: "bpf_sockopt_kern",
+	prog.SkReuseport: "sk_reuseport_kern", prog.SkLookup: "bpf_sk_lookup_kern", prog.Netfilter: "bpf_nf_ctx",
+}
+
+// castCtx is the argument of bpf_cast_to_kern_ctx.
+func (v *verifier) castCtx(r *reg, at asm.Register) error {
+	if r.kind != ptrCtx {
+		return v.failReg(at, CodeArgType, errnoEINVAL, "bpf_cast_to_kern_ctx wants the context in %s", at)
+	}
+	t := v.kernelCtx()
+	if t == nil {
+		return v.fail(CodeArgType, errnoEINVAL, "the context of programs of type %v is no struct of the kernel", v.p.Type)
+	}
+	v.callArgs.btf = v.typeID(t)
+	return v.ctxOffset(r, at)
 }
 
 // kfuncMap notes a map argument, which must be that of a workqueue before it.
@@ -350,7 +365,9 @@ func (v *verifier) kfuncStruct(k *linux.Kfunc, target *prog.BTFType, r *reg, at 
 		return err
 	}
 	t := v.structOf(r)
-	if t == nil || !v.sameStruct(t, int(r.off), linux.Resolve(target), false) {
+	want := linux.Resolve(target)
+	strict := t != nil && (k.Flags&linux.KfRelease != 0 && r.ref != 0 || noCast(t.Name, want.Name))
+	if t == nil || !v.sameStruct(t, int(r.off), want, strict) {
 		name := "?"
 		if t != nil {
 			name = t.Name
@@ -359,6 +376,13 @@ func (v *verifier) kfuncStruct(k *linux.Kfunc, target *prog.BTFType, r *reg, at 
 	}
 	v.callArgs.btf = v.typeID(t)
 	return nil
+}
+
+// noCast reports whether one of two structs is the other before it is ready for use
+// (btf_type_ids_nocast_alias).
+func noCast(a, b string) bool {
+	const suffix = "___init"
+	return a != b && strings.TrimSuffix(a, suffix) == strings.TrimSuffix(b, suffix)
 }
 
 // structOf returns the kernel's struct that a pointer points to.
@@ -408,16 +432,11 @@ func (v *verifier) kfuncMemory(k *linux.Kfunc, i int, target *prog.BTFType, r *r
 	if r.kind == ptrArena || r.kind == scalar && strings.HasPrefix(k.Name, "bpf_arena_") {
 		return nil
 	}
-	if strings.HasSuffix(k.Name, "rdonly_cast") || k.Name == "bpf_cast_to_kern_ctx" {
-		v.callArgs.btfPtr = *r
-		if k.Name == "bpf_cast_to_kern_ctx" {
-			if r.kind != ptrCtx {
-				return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants the context in %s", k.Name, at)
-			}
-			v.callArgs.btf = v.typeID(v.kernelCtx())
-			return v.ctxOffset(r, at)
-		}
+	switch k.Name {
+	case "bpf_rdonly_cast":
 		return nil
+	case "bpf_cast_to_kern_ctx":
+		return v.castCtx(r, at)
 	}
 	n := sizeOf(linux.Resolve(target))
 	if target == nil || target.Kind == prog.BTFVoid || n == 0 || !scalarsOnly(linux.Resolve(target)) {

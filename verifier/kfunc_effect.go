@@ -302,9 +302,6 @@ func (v *verifier) kfuncResult(k *linux.Kfunc) error {
 	target := ret.Elem
 	switch {
 	case known:
-	case k.Flags&linux.KfArenaRet != 0 || strings.HasPrefix(k.Name, "bpf_arena_"):
-		*r0 = reg{kind: ptrArena, Scalar: domain.Unknown()}
-		return nil
 	case meta.memSize > 0 || target == nil || target.Kind == prog.BTFVoid:
 		if meta.memSize == 0 {
 			*r0 = unknownReg()

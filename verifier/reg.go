@@ -137,6 +137,9 @@ func (r *reg) isSock() bool {
 	return false
 }
 
+// memSize returns how long the memory is that r points to. What a program asks for has up to 32 bits.
+func (r *reg) memSize() int64 { return int64(uint32(r.size)) }
+
 // unlink makes r independent of the scalars that it is linked to.
 func (r *reg) unlink() { r.id, r.off, r.link = 0, 0, 0 }
 

@@ -261,6 +261,9 @@ func (v *verifier) findKfunc(slot int, in *insn) error {
 	if _, ok := linux.KfuncByName(k.Name); !ok && !k.Weak {
 		return v.failf(slot, CodeKfunc, errnoEINVAL, "%q is no function that the kernel lets programs call", k.Name)
 	}
+	if strings.HasPrefix(k.Name, "bpf_xdp_metadata_") && v.env.Flags&XDPDevBoundOnly == 0 {
+		return v.failf(slot, CodeKfunc, errnoEINVAL, "%s is for programs that are bound to a device", k.Name)
+	}
 	return nil
 }
 
@@ -417,11 +420,16 @@ func (v *verifier) checkImm64(slot int, in *insn) error {
 	return nil
 }
 
+// arenaPage is the size of an arena's pages in bytes.
+const arenaPage = 4096
+
 // checkDirectValue checks the address of a map's first value.
 func (v *verifier) checkDirectValue(slot int, m *mapInfo, off uint32) error {
 	switch {
 	case off >= maxOffset:
 		return v.failf(slot, CodeMapBounds, errnoEINVAL, "direct value offset of %d is not allowed", off)
+	case m.Type == maps.Arena && uint64(off) > uint64(m.MaxEntries)*arenaPage:
+		return v.failf(slot, CodeMapBounds, errnoERANGE, "offset %d is beyond the %d pages of arena %s", off, m.MaxEntries, m.Name)
 	case m.Type == maps.Arena:
 		return nil
 	case m.Type != maps.Array:

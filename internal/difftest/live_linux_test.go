@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/kernel"
+	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/verifier"
 )
 
@@ -33,7 +34,7 @@ func askKernelWith(c *Case, logLevel uint32, cache *mapCache, use func(*kernel.L
 	}
 	var err error
 	if name := c.attachFunc(); name != "" {
-		id, err := kernelFuncID(name)
+		id, err := kernelAttachID(c, name)
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +105,22 @@ func withKfuncIDs(c *Case) ([]byte, error) {
 }
 
 var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+
+// kernelAttachID returns the running kernel's id of what a case attaches to: a function or a tracepoint.
+func kernelAttachID(c *Case, name string) (btf.TypeID, error) {
+	if _, ok := linux.TracepointID(c.AttachBTF); !ok || kernelIDs[c.AttachBTF] != "" {
+		return kernelFuncID(name)
+	}
+	spec, err := kernelTypes()
+	if err != nil {
+		return 0, err
+	}
+	var t *btf.Typedef
+	if err := spec.TypeByName("btf_trace_"+name, &t); err != nil {
+		return 0, fmt.Errorf("tracepoint %s: %w", name, err)
+	}
+	return spec.TypeID(t)
+}
 
 func kernelFuncID(name string) (btf.TypeID, error) {
 	spec, err := kernelTypes()
