@@ -87,7 +87,8 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	if !v.leaks && s.spilled() && s.reg.kind != scalar && a.size != 8 { // or what one was that is not valid any more
 		return v.failReg(a.r, CodeStackSpill, errnoEACCES, "store over a part of a spilled pointer")
 	}
-	v.barrierAfter(s, value != nil && value.isPointer(), a.size)
+	at := byteIndex(off)
+	v.barrierAfter(s.bytes[at:min(at+a.size, 8)], value != nil && value.isPointer())
 	if err := v.destroyDynptr(f, r.frame, off, a.size); err != nil {
 		return err
 	}
@@ -125,15 +126,14 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	return nil
 }
 
-// barrierAfter notes that Linux keeps later loads from overtaking a store of size bytes to a slot: it
-// stores a pointer, or over what is neither a number nor zero. As in Linux, the bytes that are looked
-// at are the last ones of the slot, wherever the store goes.
-func (v *verifier) barrierAfter(s *slot, pointer bool, size int) {
+// barrierAfter notes that Linux keeps later loads from overtaking a store to bytes of a slot: it
+// stores a pointer, or over what is neither data nor zero.
+func (v *verifier) barrierAfter(bytes []slotKind, pointer bool) {
 	if v.leaks {
 		return
 	}
 	needed := pointer
-	for _, b := range s.bytes[8-size:] {
+	for _, b := range bytes {
 		needed = needed || b != byteMisc && b != byteZero
 	}
 	if needed {
@@ -405,9 +405,9 @@ func (v *verifier) miscStack(frame int, lo, hi int) {
 	f := v.cur.frames[frame]
 	f.grow(lo)
 	for off := lo; off < hi; off++ {
-		s := f.slotAt(off)
-		v.barrierAfter(s, false, 1)
+		s, at := f.slotAt(off), byteIndex(off)
+		v.barrierAfter(s.bytes[at:at+1], false)
 		s.loseReg()
-		s.bytes[byteIndex(off)] = byteMisc
+		s.bytes[at] = byteMisc
 	}
 }

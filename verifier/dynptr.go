@@ -164,7 +164,7 @@ func (v *verifier) newDynptr(r *reg, at asm.Register, kind uint32, ref uint32) e
 	}
 	for i := range 2 {
 		s := f.slotAt(off + 8*i)
-		v.barrierAfter(s, false, len(s.bytes))
+		v.barrierAfter(s.bytes[:], false)
 		for j := range s.bytes {
 			s.bytes[j] = byteDynptr
 		}

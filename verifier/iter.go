@@ -93,7 +93,7 @@ func (v *verifier) newIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 		protection = inRCU
 	}
 	for i, s := range list {
-		v.barrierAfter(s, false, len(s.bytes))
+		v.barrierAfter(s.bytes[:], false)
 		for j := range s.bytes {
 			s.bytes[j] = byteIter
 		}

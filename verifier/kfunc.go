@@ -518,7 +518,7 @@ func (v *verifier) saveIRQ(s *slot, class uint32) {
 	id := v.acquire(refIRQ)
 	st.refs[len(st.refs)-1].prev = st.irqID
 	st.irqID = id
-	v.barrierAfter(s, false, len(s.bytes))
+	v.barrierAfter(s.bytes[:], false)
 	for i := range s.bytes {
 		s.bytes[i] = byteIRQ
 	}
