@@ -225,6 +225,14 @@ func (e *emitter) shift(op amd64.Shift, in *lower.Ins) {
 		return
 	}
 	// The count has to be in RCX.
+	if b := reg(in.B); dst != amd64.RCX && dst != b {
+		e.Mov(amd64.W64, scratch2, amd64.RCX)
+		e.copyTo(dst, in.A, w)
+		e.Mov(amd64.W32, amd64.RCX, b)
+		e.ShiftCL(op, w, dst)
+		e.Mov(amd64.W64, amd64.RCX, scratch2)
+		return
+	}
 	e.Mov(amd64.W64, scratch2, amd64.RCX)
 	e.Mov(amd64.W64, scratch, reg(in.A))
 	if b := reg(in.B); b != amd64.RCX {

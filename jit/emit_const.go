@@ -40,12 +40,11 @@ func (e *emitter) mulConst(in *lower.Ins, k uint64) bool {
 //	n / d = h >> shift                  or, if wide,
 //	n / d = ((n - h)>>1 + h) >> shift
 //
-// Of an even d, first n and d are shifted right by pre, so that it need not be wide.
-//
+// where n is shifted right by before at the beginning.
 // See Granlund and Montgomery, Division by Invariant Integers using Multiplication, 1994.
 type reciprocal struct {
 	factor uint64
-	pre    uint8
+	before uint8 // bits
 	shift  uint8
 	wide   bool // the factor has 65 bits, of which the highest is left out
 }
@@ -64,11 +63,13 @@ func reciprocalOf(d uint64, narrow bool) reciprocal {
 	if d-r <= 1<<(log-1) {
 		return reciprocal{factor: q + 1, shift: uint8(log - 1)}
 	}
-	if pre := bits.TrailingZeros64(d); pre > 0 { // of a dividend with that many bits less, it will
-		d >>= pre
-		log -= pre
+	// So it will if the dividend is smaller: an even divisor can do with half of it.
+	if d&1 == 0 {
+		before := bits.TrailingZeros64(d)
+		d >>= before
+		log -= before
 		q, _ = bits.Div64(1<<(log-1), 0, d)
-		return reciprocal{factor: q + 1, pre: uint8(pre), shift: uint8(log - 1)}
+		return reciprocal{factor: q + 1, before: uint8(before), shift: uint8(log - 1)}
 	}
 	// 2^(64+log)/d always does.
 	q, _ = bits.Div64(1<<log-d, 0, d)
@@ -78,10 +79,14 @@ func reciprocalOf(d uint64, narrow bool) reciprocal {
 // divideConst is an unsigned division or modulo by d, at least 3 and no power of two.
 func (e *emitter) divideConst(in *lower.Ins, d uint64) {
 	w, dst, rec := width(in.Wide), reg(in.Dst), reciprocalOf(d, !in.Wide)
-	e.Mov(w, scratch2, reg(in.A))
-	restore := e.spare(amd64.W64, dst, scratch2)
-	if rec.pre != 0 {
-		e.ShiftImm(amd64.Shr, amd64.W64, amd64.RAX, rec.pre)
+	a := reg(in.A)
+	if rec.wide || in.Op == lower.Mod || w == amd64.W32 { // n is needed once more, or its lower half
+		e.Mov(w, scratch2, a)
+		a = scratch2
+	}
+	restore := e.spare(amd64.W64, dst, a)
+	if rec.before != 0 {
+		e.ShiftImm(amd64.Shr, amd64.W64, amd64.RAX, rec.before)
 	}
 	e.MovImm(amd64.RDX, rec.factor)
 	e.Unary(amd64.Mul, amd64.W64, amd64.RDX)

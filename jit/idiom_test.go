@@ -18,6 +18,16 @@ var idioms = map[string]string{
 		"r1 &= r4\nr3 += r1\nr1 = r3\nr1 >>= 4\nr3 += r1\nr4 = 0x0f0f0f0f0f0f0f0f ll\nr3 &= r4\nr4 = 0x0101010101010101 ll\nr3 *= r4\nr3 >>= 56\nr0 = r3",
 	"popcount of 32 bits": "w3 = w1\nw3 >>= 1\nw3 &= 0x55555555\nw1 -= w3\nw3 = w1\nw3 &= 0x33333333\nw1 >>= 2\n" +
 		"w1 &= 0x33333333\nw3 += w1\nw1 = w3\nw1 >>= 4\nw3 += w1\nw3 &= 0x0f0f0f0f\nw3 *= 0x01010101\nw3 >>= 24\nr0 = r3",
+	"product, rotated":       "r3 = r1\nr4 = 0x87bcb65480000000 ll\nr3 *= r4\nr5 = 0xdef35b010f796ca9 ll\nr1 *= r5\nr1 >>= 33\nr1 |= r3\nr0 = r1",
+	"product of 32, rotated": "w3 = w1\nw3 *= 0x16a88000\nw1 *= 0xcc9e2d51\nw1 >>= 17\nw1 |= w3\nr0 = r1",
+	"lowest bit":             "r3 = r1\nr3 = -r3\nr3 &= r1\nr1 ^= r3\nr0 = r1\nr0 *= 3\nr0 += r3",
+	"lowest bit of 32":       "w3 = w1\nw3 = -w3\nw3 &= w1\nw0 = w1\nw0 -= w3",
+	"bits that cannot be set": "r3 = r1\nr3 &= 0xff\nr4 = r2\nr4 &= 0x7f\nr3 *= r4\nr3 <<= 48\nr3 >>= 48\nr4 += r3\nr4 = (s32)r4\n" +
+		"w5 = w1\nw5 *= w2\nw5 >>= 31\nw5 &= 1\nr0 = r4\nr0 <<= 3\nr0 |= r5\nr5 = r0\nr5 /= 3\nr5 &= 0x1fffffff\nr0 ^= r5",
+	"bytes": "*(u64 *)(r10 - 16) = r1\nr3 = *(u8 *)(r10 - 14)\nr4 = *(u8 *)(r10 - 13)\nw4 <<= 8\nr4 |= r3\nr0 = r4\n" +
+		"r3 = *(u8 *)(r10 - 16)\nr4 = *(u8 *)(r10 - 15)\nr5 = *(u8 *)(r10 - 14)\nr3 <<= 8\nr3 |= r4\nr3 <<= 8\nr3 |= r5\nr4 = *(u8 *)(r10 - 13)\nr3 <<= 8\nr3 |= r4\n" +
+		"r0 += r3\n*(u32 *)(r10 - 12) = r2\nr3 = *(u16 *)(r10 - 12)\nr4 = *(u8 *)(r10 - 10)\nw4 <<= 16\nr3 |= r4\nr4 = *(u8 *)(r10 - 9)\nw4 <<= 24\nr3 |= r4\nr0 ^= r3",
+	"shifts":      "r3 = 1\nr3 <<= r1\nr4 = r2\nr4 >>= r1\nr4 s>>= r3\nr1 <<= r4\nw2 <<= w1\nr0 = r1\nr0 ^= r2\nr0 += r3\nr0 -= r4",
 	"hash of 31":  "w0 = w2\nw0 *= 31\nw0 += w1",
 	"hash of 33":  "r0 = r2\nr0 *= 33\nr1 += r0\nr0 = r1",
 	"hash of 127": "r1 *= 127\nr1 += r2\nr0 = r1",

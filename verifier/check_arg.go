@@ -1,6 +1,8 @@
 package verifier
 
 import (
+	"errors"
+
 	"bytes"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -306,6 +308,12 @@ func (v *verifier) argKey(r *reg, at asm.Register) error {
 	m := v.maps[meta.m]
 	meta.raw = false
 	if err := v.argMemory(at, int64(m.KeySize), false, false); err != nil {
+		var e *Error
+		if m.KeySize == 0 && errors.As(err, &e) && e.Code == CodeArgSize {
+			e = v.failReg(at, CodeArgSize, errnoEACCES, "map %s has no keys", m.Name)
+			e.Hint = "queues, stacks and ring buffers have helpers of their own"
+			return e
+		}
 		return err
 	}
 	if m.Type == maps.Array || m.Type == maps.PerCPUArray {

@@ -16,11 +16,7 @@ func (v *verifier) accessCtx(a *access, r *reg, off int) error {
 		ok = false
 	}
 	if !ok {
-		verb := "read of"
-		if a.write {
-			verb = "write to"
-		}
-		return v.failReg(a.r, CodeCtxAccess, errnoEACCES, "%s %d bytes at offset %d of the context: programs of type %v have no such field", verb, a.size, off, v.p.Type)
+		return v.noField(a, off)
 	}
 	v.note(MemCtx, true, r, off)
 	if a.write || a.value < 0 {
@@ -32,6 +28,22 @@ func (v *verifier) accessCtx(a *access, r *reg, off int) error {
 	}
 	v.cur.cur().regs[a.value] = v.ctxPointer(&f, aux)
 	return nil
+}
+
+// noField refuses an access to the context at an offset.
+func (v *verifier) noField(a *access, off int) error {
+	verb, what := "read of", "have no such field"
+	if a.write {
+		verb = "write to"
+		if _, _, readable := v.ctxField(off, a.size, false); readable {
+			what = "may only read that"
+		}
+	}
+	e := v.failReg(a.r, CodeCtxAccess, errnoEACCES, "%s %d bytes at offset %d of the context: programs of type %v %s", verb, a.size, off, v.p.Type, what)
+	if a.write {
+		e.Hint = "write a field that programs of this type may write, as it is declared: its own offset and size"
+	}
+	return e
 }
 
 // ctxOffset refuses a context pointer that was moved (check_ptr_off_reg).

@@ -184,7 +184,7 @@ func (v *verifier) invalidAccess(at asm.Register, r *reg) error {
 	case r.kind == scalar:
 		return v.failReg(at, CodeScalarDeref, errnoEACCES, "%s is a number, not a pointer", at)
 	case r.has(orNull):
-		return v.failReg(at, CodeNullDeref, errnoEACCES, "%s points to %s or is null, and was not compared with null", at, kindName(r))
+		return v.failReg(at, CodeNullDeref, errnoEACCES, "%s may be null: it was not compared with null", at)
 	}
 	return v.failReg(at, CodeBadDeref, errnoEACCES, "memory cannot be accessed through a pointer to %s", kindName(r))
 }

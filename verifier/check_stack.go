@@ -84,7 +84,7 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	case a.value >= 0:
 		value = &v.cur.cur().regs[a.value]
 	}
-	if !v.leaks && s.spilled() && s.reg.isPointer() && a.size != 8 {
+	if !v.leaks && s.spilled() && s.reg.kind != scalar && a.size != 8 { // or what one was that is not valid any more
 		return v.failReg(a.r, CodeStackSpill, errnoEACCES, "store over a part of a spilled pointer")
 	}
 	v.barrierAfter(s, value != nil && value.isPointer(), a.size)
@@ -265,14 +265,14 @@ func (v *verifier) loadSpilled(a *access, r *reg, s *slot, off int) error {
 		n++
 	}
 	start := byteIndex(off)
-	if s.reg.isPointer() && (a.size != 8 || start != 0) {
+	if s.reg.kind != scalar && (a.size != 8 || start != 0) {
 		if a.value >= 0 || !v.leaks {
 			return v.failReg(a.r, CodeStackSpill, errnoEACCES, "load of a part of a spilled pointer")
 		}
 		return nil
 	}
 	if a.value < 0 {
-		if !v.leaks && s.reg.isPointer() {
+		if !v.leaks && s.reg.kind != scalar {
 			return v.failReg(a.r, CodePtrLeak, errnoEACCES, "a spilled pointer is read as a number")
 		}
 		return nil

@@ -1,7 +1,9 @@
 package verifier
 
 import (
+	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/helper"
@@ -48,6 +50,14 @@ type Env struct {
 
 // Range is a range of numbers, both ends included.
 type Range struct{ Min, Max int64 }
+
+// String returns the only number of the range, or both ends: "in [0, 1]".
+func (r Range) String() string {
+	if r.Min == r.Max {
+		return strconv.FormatInt(r.Min, 10)
+	}
+	return fmt.Sprintf("in [%d, %d]", r.Min, r.Max)
+}
 
 // Flags are prog_flags of bpf(2) that change what is accepted.
 type Flags uint32

@@ -188,7 +188,7 @@ func (v *verifier) takesAway(in *insn) string {
 		case p == nil:
 		case p.ID == asm.FnSpinUnlock:
 			return "ends the lock, and with it"
-		case p.MovesPacket && v.seesPacket:
+		case p.MovesPacket && v.seesPacket, p.ID == asm.FnDynptrWrite:
 			return "may move the packet, which ends"
 		case slices.ContainsFunc(p.Args, func(a helper.Arg) bool { return a.Flags&helper.FlagRelease != 0 }):
 			return "gives back what was in"

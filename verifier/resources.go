@@ -273,13 +273,13 @@ func (v *verifier) checkReturn(at asm.Register) error {
 // inRange refuses a result that may be outside of a range.
 func (v *verifier) inRange(at asm.Register, r *reg, rng Range, where string) error {
 	if r.kind != scalar {
-		return v.failReg(at, CodeReturn, errnoEINVAL, "at %s %s must be a number in [%d, %d], and is a pointer to %s", where, at, rng.Min, rng.Max, kindName(r))
+		return v.failReg(at, CodeReturn, errnoEINVAL, "at %s %s must be %v, it is a pointer to %s", where, at, rng, kindName(r))
 	}
 	if err := v.markPrecise(at); err != nil {
 		return err
 	}
 	if r.S64.Min < rng.Min || r.S64.Max > rng.Max {
-		return v.failReg(at, CodeReturn, errnoEINVAL, "at %s %s is in [%d, %d], it must be in [%d, %d]", where, at, r.S64.Min, r.S64.Max, rng.Min, rng.Max)
+		return v.failReg(at, CodeReturn, errnoEINVAL, "at %s %s is %v, it must be %v", where, at, Range{r.S64.Min, r.S64.Max}, rng)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -132,6 +133,38 @@ func TestError(t *testing.T) {
 	story := fmt.Sprintf("%+v", err)
 	for _, part := range []string{"code: scalar-deref", "r3 = r2", "falls through", "hint: "} {
 		require.Contains(t, story, part)
+	}
+}
+
+// TestReasons has what refusals say in one line, where that depends on the case.
+func TestReasons(t *testing.T) {
+	const lookup = "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 0x5, 0x0\ncall map_lookup_elem\n"
+	hash := &Map{Name: "m", Type: maps.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 4}
+	queue := &Map{Name: "m", Type: maps.Queue, ValueSize: 4, MaxEntries: 4}
+	for _, c := range []struct {
+		text, want string
+		typ        prog.Type
+		m          *Map
+	}{
+		{"r0 = 2\nexit\n", "at the program's end r0 is 2, it must be in [0, 1]", prog.CGroupSysctl, nil},
+		{"r0 = *(u32 *)(r1 + 0)\nr0 &= 7\nexit\n", "at the program's end r0 is in [0, 7], it must be in [0, 1]", prog.CGroupSysctl, nil},
+		{"r0 = r1\nexit\n", "at the program's end r0 must be in [0, 1], it is a pointer to ctx", prog.CGroupSysctl, nil},
+		{"*(u32 *)(r1 + 0) = 3\nr0 = 0\nexit\n", "write to 4 bytes at offset 0 of the context: programs of type sched_cls may only read that", prog.SchedCLS, nil},
+		{"*(u32 *)(r1 + 400) = 3\nr0 = 0\nexit\n", "write to 4 bytes at offset 400 of the context: programs of type sched_cls have no such field", prog.SchedCLS, nil},
+		{lookup + "r0 = *(u64 *)(r0 + 0)\nexit\n", "r0 may be null: it was not compared with null", prog.XDP, hash},
+		{lookup + "r0 = 0\nexit\n", "map m has no keys", prog.XDP, queue},
+	} {
+		p := program(t, c.text)
+		p.Type = c.typ
+		var env *Env
+		if c.m != nil {
+			env = &Env{Maps: []*Map{c.m}}
+		}
+		_, err := Verify(p, env)
+		var e *Error
+		require.ErrorAs(t, err, &e, c.text)
+		require.Equal(t, c.want, e.Reason, c.text)
+		require.NotEmpty(t, e.Hint, c.text)
 	}
 }
 

@@ -32,6 +32,29 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// TestREADME runs the commands that README.md shows.
+func TestREADME(t *testing.T) {
+	if isa.BigEndian {
+		t.Skip("the objects are for little-endian machines")
+	}
+	t.Chdir(filepath.Join("..", ".."))
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		command, ok := strings.CutPrefix(line, "go run ./cmd/sandbpf ")
+		if !ok {
+			continue
+		}
+		n++
+		command, _, _ = strings.Cut(command, "#")
+		out, errs, code := cli("", strings.Fields(command)...)
+		require.Equal(t, exitOK, code, "%s: %s", command, errs)
+		require.NotEmpty(t, out, command)
+	}
+	require.Equal(t, 5, n)
+}
+
 // TestFiles is about files that are not there: what the system says of them differs.
 func TestFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing", "file")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sandbpf/sandbpf"
+	"github.com/sandbpf/sandbpf/hooks"
 )
 
 var runCommand = &command{
@@ -171,7 +172,7 @@ func (f *runFlags) setType(p *sandbpf.ProgramSpec, mem bool) error {
 	switch {
 	case p.Type == sandbpf.Unspec:
 		p.Section, p.AttachTo = "", "" // not the name of a hook
-	case mem:
+	case mem && hooks.ByType(p.Type) != nil:
 		return usageErrorf("program %s has type %s: give --packet or --pcap, or --type memory", p.Name, typeName(p.Type))
 	}
 	return nil

@@ -83,14 +83,15 @@ func (f *verifyFlags) run(e *env, objects []string) error {
 		return usageErrorf("which object? \"-\" is standard input")
 	}
 	views := []*verdictView{}
+	var failed error // reported already; the other objects are verified
 	for _, name := range objects {
-		spec, err := f.object.open(e, name)
-		if err != nil {
+		list, err := f.verify(e, name)
+		if err != nil && len(objects) == 1 {
 			return err
 		}
-		list, err := f.verify(e, name, spec)
 		if err != nil {
-			return err
+			fmt.Fprintf(e.stderr, "sandbpf: %v\n", err)
+			failed = errors.Join(failed, errReported, err)
 		}
 		views = append(views, list...)
 	}
@@ -106,11 +107,15 @@ func (f *verifyFlags) run(e *env, objects []string) error {
 			return errReported
 		}
 	}
-	return nil
+	return failed
 }
 
 // verify verifies the programs of an object, or the one that was asked for.
-func (f *verifyFlags) verify(e *env, object string, spec *sandbpf.CollectionSpec) ([]*verdictView, error) {
+func (f *verifyFlags) verify(e *env, object string) ([]*verdictView, error) {
+	spec, err := f.object.open(e, object)
+	if err != nil {
+		return nil, err
+	}
 	names := programNames(spec)
 	if *f.program != "" {
 		p, err := pickProgram(spec, *f.program)

@@ -177,6 +177,8 @@ func main() {
 		_, err = io.WriteString(os.Stdout, onRequest.CHeader())
 	case *listen != "":
 		err = serve(*listen, *file)
+	case *file != "":
+		err = errors.New("-policy needs -listen: the demonstration has policies of its own")
 	default:
 		err = demo(os.Stdout)
 	}

@@ -27,15 +27,12 @@ func (o *optimiser) memory(n *node) {
 // displace folds the addition of constants to the base into the displacement.
 func (o *optimiser) displace(n *node) {
 	for {
-		inner := o.node(n.a)
-		if inner == nil || inner.Op != Add || !inner.Wide || o.stale(inner.a) {
+		base, k, ok := o.addend(n.a)
+		disp := int64(n.Disp) + k
+		if !ok || disp != int64(int32(disp)) {
 			return
 		}
-		k, ok := o.constOf(inner.b)
-		if disp := int64(n.Disp) + k; !ok || disp != int64(int32(disp)) {
-			return
-		}
-		n.a, n.Disp = inner.a, n.Disp+int32(k)
+		n.a, n.Disp = base, int32(disp)
 	}
 }
 
@@ -57,6 +54,11 @@ func (o *optimiser) scale(n *node) {
 		if shift := o.node(n.index); shift != nil && shift.Op == LSh && shift.Wide && !o.stale(shift.a) {
 			if k, ok := o.constOf(shift.b); ok && k >= 1 && k <= 3 {
 				n.index, n.Scale = shift.a, 1<<k
+				if index, j, ok := o.addend(n.index); ok && j == int64(int8(j)) {
+					if disp := int64(n.Disp) + j<<k; disp == int64(int32(disp)) {
+						n.index, n.Disp = index, int32(disp)
+					}
+				}
 				return
 			}
 		}

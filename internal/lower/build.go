@@ -235,6 +235,7 @@ func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
 // function's own frame, by r10, which the interpreter takes for granted as well.
 func (b *builder) prove(in *Ins) {
 	in.Check = !onStack(in)
+	in.Private = !in.Check
 	if b.env.Proof == nil {
 		return
 	}
@@ -245,6 +246,7 @@ func (b *builder) prove(in *Ins) {
 	switch a.Memory {
 	case verifier.MemStack, verifier.MemMapValue, verifier.MemMapKey, verifier.MemPacket, verifier.MemSized:
 		in.Check = false
+		in.Private = a.Memory == verifier.MemStack || a.Memory == verifier.MemPacket
 	case verifier.MemCtx:
 		b.proveCtx(in, a)
 	}

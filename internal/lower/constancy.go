@@ -12,8 +12,8 @@ type constancy struct {
 
 const notReached = Regs(1) << framePointer
 
-// constants finds them, in programs that loop.
-func (p *Program) constants() (c constancy) {
+// findConstants finds them, in programs that loop.
+func (p *Program) findConstants() (c constancy) {
 	loops := false
 	for i := range p.Blocks {
 		loops = loops || p.Blocks[i].LoopHead
@@ -93,12 +93,13 @@ func (c *constancy) join(to int32, have Regs, values *[framePointer]int64) bool 
 	return have != old
 }
 
-// enter makes the optimiser know the constants at the beginning of block i that its
+// enter makes the optimiser know the constants at the beginning of a block that its
 // registers hold: those that somebody looks at.
-func (o *optimiser) enter(c *constancy, i int) {
+func (o *optimiser) enter(b *Block) {
+	c, i := &o.p.constants, b.Origin
 	o.constIn = 0
 	if c.known == nil || c.known[i] == notReached {
 		return
 	}
-	o.constIn, o.constAt = c.known[i]&o.p.Blocks[i].LiveIn, &c.values[i]
+	o.constIn, o.constAt = c.known[i]&b.LiveIn, &c.values[i]
 }

@@ -4,9 +4,9 @@ package lower
 // to it.
 const maxDuplicated = 6
 
-// Duplicate repeats the short blocks in copies of loops in place of the jumps to them: what the
-// cases of a switch have in common, as a rule. Each way then goes on in a line, with branches
-// of its own for the processor to learn.
+// Duplicate repeats the short blocks at the end of copies of loops in place of the jumps to them:
+// what the cases of a switch have in common, as a rule. Each way then goes back to the head
+// by itself, with branches of its own for the processor to learn.
 func Duplicate(p *Program) {
 	if !p.does(PassDuplicate) {
 		return
@@ -18,7 +18,7 @@ func Duplicate(p *Program) {
 			continue
 		}
 		to := &p.Blocks[in.Target]
-		if !to.Fast || to.LoopHead || len(to.Ins) > maxDuplicated || to.Last() != nil && to.Last().Op == Repeat {
+		if !to.Fast || to.LoopHead || len(to.Ins) > maxDuplicated || !p.endsTrip(to) {
 			continue
 		}
 		ins := p.room(len(b.Ins) + len(to.Ins))
@@ -27,4 +27,13 @@ func Duplicate(p *Program) {
 		b.Ins = append(ins, to.Ins...)
 		b.End, b.Next, b.LiveOut, b.Joined = to.End, to.Next, to.LiveOut, true
 	}
+}
+
+// endsTrip reports whether a block goes on with the next trip, or leaves the loop.
+func (p *Program) endsTrip(b *Block) bool {
+	if in := b.Last(); in != nil && (in.Op == Goto || in.Op == Repeat) {
+		return in.Op == Goto
+	}
+	next := p.Blocks[b.Next].Last()
+	return next != nil && next.Op == Repeat
 }

@@ -33,6 +33,8 @@ func (o *optimiser) known(n *node) (value, bool) {
 		return o.constant(int64(isa.Truncate(uint64(a), 8*n.Size))), true
 	case aConst && n.Op == Swap:
 		return o.constant(int64(isa.BSwap(uint64(a), 8*n.Size))), true
+	case n.Op == Zext && o.bits(n.a)>>(8*n.Size) == 0, n.Op == Sext && o.bits(n.a)>>(8*n.Size-1) == 0:
+		return n.a, true
 	case !bConst || !n.Wide && !o.narrow(n.a):
 		return noValue, false
 	}
@@ -40,7 +42,7 @@ func (o *optimiser) known(n *node) (value, bool) {
 	case Add, Sub, Or, Xor, LSh, RSh, ArSh:
 		return n.a, b == 0 && (n.Wide || n.Op != ArSh)
 	case And:
-		return n.a, b == -1 || uint64(b) == 1<<32-1 && o.narrow(n.a)
+		return n.a, o.bits(n.a)&^uint64(b) == 0
 	case Mul, Div:
 		return n.a, b == 1
 	}
@@ -78,8 +80,13 @@ func (o *optimiser) identity(n *node) bool {
 	return false
 }
 
-// strength replaces multiplications and divisions by powers of two.
+// strength replaces multiplications and divisions by powers of two, and divides on 32 bits
+// where that is the same.
 func (o *optimiser) strength(n *node) bool {
+	if (n.Op == Div || n.Op == Mod) && n.Wide && o.narrow(n.a) && o.narrow(n.b) {
+		n.Wide = false
+		return true
+	}
 	k, ok := o.constOf(n.b)
 	if !ok {
 		return false

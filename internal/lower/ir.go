@@ -78,19 +78,21 @@ type Ins struct {
 	Wide   bool // on 64 bits; else on 32, and the upper half of Dst becomes zero
 	Signed bool
 	Check  bool // it is not proved that the access is allowed
-	Swap   bool // the bytes in memory are in the other order
-	Not    bool // of a jump: if the condition does not hold
-	Size   uint8
-	Scale  uint8
-	Dst    Reg
-	A, B   Reg
-	Index  Reg
-	Cond   asm.JumpOp
-	Atomic asm.AtomicOp
-	Disp   int32
-	Target int32 // block
-	Slot   int32 // of the program's instruction
-	Imm    int64
+	// Private says that nobody else writes to the memory while the program runs.
+	Private bool
+	Swap    bool // the bytes in memory are in the other order
+	Not     bool // of a jump: if the condition does not hold
+	Size    uint8
+	Scale   uint8
+	Dst     Reg
+	A, B    Reg
+	Index   Reg
+	Cond    asm.JumpOp
+	Atomic  asm.AtomicOp
+	Disp    int32
+	Target  int32 // block
+	Slot    int32 // of the program's instruction
+	Imm     int64
 }
 
 // Block is a run of instructions that is entered at its beginning only. A block ends
@@ -110,6 +112,7 @@ type Block struct {
 	Copied   bool  // there are copies of it, which are run as a rule
 	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
+	Origin   int32 // the number of the block that it begins as, when Optimise looked at it
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
 
 	LiveIn, LiveOut Regs
@@ -155,7 +158,8 @@ type Program struct {
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
 
-	memory *memory
+	constants constancy // as Optimise has found them
+	memory    *memory
 }
 
 // Regs is a set of registers.

@@ -1,11 +1,5 @@
 package lower
 
-// narrowNode reports whether the upper half of what n computes is zero.
-func (o *optimiser) narrowNode(n *node) bool {
-	k, isConst := o.constOf(n.b)
-	return narrowResult(&n.Ins, n.a != noValue && o.narrow(n.a), n.b != noValue && o.narrow(n.b), isConst && k&63 >= 32)
-}
-
 // strip lets a 32-bit operation read what its operands are zero-extensions of.
 func (o *optimiser) strip(n *node) (changed bool) {
 	if n.Wide || n.Op < Add || n.Op > Neg && n.Op != Jump {

@@ -7,14 +7,14 @@ func Optimise(p *Program) {
 	}
 	p.liveness()
 	p.narrowness()
-	constants := p.constants()
+	p.constants = p.findConstants()
 	o := p.optimiser()
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
+		b.Origin = int32(i)
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
-		o.enter(&constants, i)
 		o.optimise(b)
 	}
 }
@@ -47,6 +47,7 @@ func (o *optimiser) optimise(b *Block) {
 		read, written := p.Uses(b, last)
 		live = live&^written | read
 	}
+	o.enter(b)
 	o.values(b)
 	o.need(live)
 	out, ok := o.allocate(o.result[:0], live)

@@ -22,6 +22,8 @@ const (
 	PassSums                         // additions of constants joined
 	PassMulAdd                       // x*(2^k+-1) + y by shifts and additions
 	PassPopcount                     // the usual count of bits as one instruction
+	PassLowest                       // x & (x-1) for x ^ (x & -x)
+	PassMerge                        // numbers loaded byte by byte loaded at once
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
 	PassDuplicate                    // short blocks of loops in place of jumps to them
@@ -31,8 +33,8 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "addresses",
-	"unroll", "duplicate", "reassociate", "align"}
+var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
+	"merge", "addresses", "unroll", "duplicate", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -48,32 +50,34 @@ func Passes() iter.Seq2[Pass, string] {
 // does reports whether a pass is not left out.
 func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 
-// ops is a set of operations.
-type ops uint64
-
-func (s ops) has(op Op) bool { return s>>op&1 != 0 }
-
-// The operations that the rules of an expression are about.
-const (
-	halves      ops = 1<<(Neg+1) - 1<<Add // have a form for 32 bits
-	commutative ops = 1<<Add | 1<<Mul | 1<<And | 1<<Or | 1<<Xor
-	joining     ops = 1<<Add | 1<<Or | 1<<Xor // two halves of a rotation
-	widening    ops = 1<<Mov | 1<<And | 1<<Or | 1<<Xor | 1<<RSh
-	scaling     ops = 1<<Mul | 1<<Div | 1<<Mod
-)
-
 // rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
 // bring operations into the form that the others look for.
 func (o *optimiser) rewrite(n *node) bool {
-	does, op := o.p.does, n.Op
-	return commutative.has(op) && o.order(n) ||
-		!n.Wide && halves.has(op) && does(PassExtensions) && o.strip(n) ||
-		(op == Sub || op == And) && o.identity(n) ||
-		(op == RSh || op == ArSh) && does(PassExtensions) && o.extension(n) ||
-		joining.has(op) && does(PassRotations) && o.rotation(n) ||
-		!n.Wide && widening.has(op) && does(PassExtensions) && o.widen(n) ||
-		scaling.has(op) && does(PassStrength) && o.strength(n) ||
-		op == Add && (does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n)) ||
-		op == RSh && does(PassPopcount) && o.popcount(n) ||
-		o.b.Joined && joining.has(op) && does(PassReassociate) && o.reassociate(n)
+	does := o.p.does
+	if o.order(n) || does(PassExtensions) && o.strip(n) {
+		return true
+	}
+	switch n.Op {
+	case Mov:
+		return does(PassExtensions) && o.widen(n)
+	case Add:
+		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassMulAdd) && o.mulAdd(n) ||
+			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+	case Sub:
+		return o.identity(n) || does(PassLowest) && o.lowest(n)
+	case Mul, Div, Mod:
+		return does(PassStrength) && o.strength(n)
+	case And:
+		return o.identity(n) || does(PassExtensions) && o.widen(n)
+	case Or:
+		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassMerge) && o.merge(n)
+	case Xor:
+		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassLowest) && o.lowest(n) ||
+			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
+	case RSh:
+		return does(PassExtensions) && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
+	case ArSh:
+		return does(PassExtensions) && o.extension(n)
+	}
+	return false
 }

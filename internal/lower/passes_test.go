@@ -20,6 +20,8 @@ var shows = map[Pass]string{
 	PassSums:        "r0 = r1; r0 += 4; r0 += 8; exit",
 	PassMulAdd:      "r0 = r1; r0 *= 33; r0 += r2; exit",
 	PassPopcount:    "r1 = *(u64 *)(r1 + 0); " + countBits("w", 0x55555555, 0x33333333, 0x0f0f0f0f, 0x01010101, 24),
+	PassLowest:      "r2 = r1; r2 = -r2; r2 &= r1; r0 = r1; r0 ^= r2; exit",
+	PassMerge:       "r3 = *(u8 *)(r10 - 8); r4 = *(u8 *)(r10 - 7); r4 <<= 8; r4 |= r3; r0 = r4; exit",
 	PassAddresses:   "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 	PassDuplicate:   "r0 = 0; again: if r1 == 1 goto one; r0 += 2; goto both; one: r0 += r1; both: r1 = *(u64 *)(r2 + 0); if r1 != r0 goto again; exit",

@@ -52,26 +52,17 @@ func (m bitCounter) step(v value, op Op) *node {
 	return nil
 }
 
-// literal reports whether v is the constant k, in a register or not.
-func (m bitCounter) literal(v value, k uint64) bool {
-	have, ok := m.constOf(v)
-	if !ok {
-		n := m.node(v)
-		if n == nil || n.Op != Mov {
-			return false
-		}
-		if have, ok = m.constOf(n.b); !ok {
-			return false
-		}
-	}
+// is reports whether v is the constant k, in a register or not.
+func (m bitCounter) is(v value, k uint64) bool {
+	have, ok := m.literal(v)
 	if m.wide {
-		return uint64(have) == k
+		return ok && uint64(have) == k
 	}
-	return uint32(have) == uint32(k)
+	return ok && uint32(have) == uint32(k)
 }
 
 func (m bitCounter) scaled(v value) value {
-	if n := m.step(v, Mul); n != nil && m.literal(n.b, 0x0101010101010101) {
+	if n := m.step(v, Mul); n != nil && m.is(n.b, 0x0101010101010101) {
 		return n.a
 	}
 	return noValue
@@ -81,9 +72,9 @@ func (m bitCounter) masked(v value, mask uint64) value {
 	n := m.step(v, And)
 	switch {
 	case n == nil:
-	case m.literal(n.b, mask):
+	case m.is(n.b, mask):
 		return n.a
-	case m.literal(n.a, mask):
+	case m.is(n.a, mask):
 		return n.b
 	}
 	return noValue

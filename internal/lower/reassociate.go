@@ -29,11 +29,16 @@ func (o *optimiser) reassociate(n *node) bool {
 	return false
 }
 
-// replaces reports whether n is the only one to read v: nobody has so far, and the register that holds it
-// will hold what n computes.
+// replaces reports whether n is the only one to read v: nobody has so far, and the one register that
+// holds it will hold what n computes.
 func (o *optimiser) replaces(n *node, v value) bool {
-	if n.Dst < 0 || o.cur[n.Dst] != v {
+	if n.Dst < 0 {
 		return false
+	}
+	for r := range o.cur {
+		if (o.cur[r] == v) != (Reg(r) == n.Dst) {
+			return false
+		}
 	}
 	for i := range o.nodes[o.def(v).node:] {
 		m := &o.nodes[int(o.def(v).node)+i]

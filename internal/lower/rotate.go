@@ -29,7 +29,8 @@ func (o *optimiser) extension(n *node) bool {
 	return true
 }
 
-// rotation finds (x << k) | (x >> (width - k)).
+// rotation finds (x << k) | (x >> (width - k)). Where x is a product with a constant,
+// compilers make x << k a product of its own.
 func (o *optimiser) rotation(n *node) bool {
 	if n.Op != Or && n.Op != Xor && n.Op != Add {
 		return false
@@ -38,25 +39,43 @@ func (o *optimiser) rotation(n *node) bool {
 	if l == nil || r == nil {
 		return false
 	}
-	if l.Op != LSh {
+	if r.Op != RSh {
 		l, r = r, l
 	}
 	width := int64(32)
 	if n.Wide {
 		width = 64
 	}
-	if l.Op != LSh || r.Op != RSh || l.a != r.a || l.Wide != n.Wide {
+	if r.Op != RSh || l.Wide != n.Wide {
 		return false
 	}
 	// A right shift on 32 bits of a value with a zero upper half has become a 64-bit one.
 	if r.Wide != n.Wide && !(r.Wide && o.narrow(r.a)) {
 		return false
 	}
-	k, ok1 := o.constOf(l.b)
-	j, ok2 := o.constOf(r.b)
-	if !ok1 || !ok2 || k <= 0 || j <= 0 || k+j != width {
+	j, ok := o.constOf(r.b)
+	if !ok || j <= 0 || j >= width {
 		return false
 	}
-	n.Op, n.a, n.b = Rol, l.a, o.constant(k)
+	k := width - j
+	switch l.Op {
+	case LSh:
+		if by, ok := o.constOf(l.b); !ok || by != k || l.a != r.a {
+			return false
+		}
+	case Mul:
+		x := o.node(r.a)
+		if x == nil || x.Op != Mul || x.a != l.a || x.Wide != n.Wide {
+			return false
+		}
+		factor, ok1 := o.literal(x.b)
+		shifted, ok2 := o.literal(l.b)
+		if !ok1 || !ok2 || uint64(factor)<<k<<(64-width) != uint64(shifted)<<(64-width) {
+			return false
+		}
+	default:
+		return false
+	}
+	n.Op, n.a, n.b = Rol, r.a, o.constant(k)
 	return true
 }

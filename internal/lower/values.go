@@ -26,7 +26,7 @@ type def struct {
 	node   int32
 	last   int32 // the last node that reads it
 	uses   int32
-	narrow bool // the upper half is zero
+	bits   uint64 // that may be set
 	needed bool
 	reg    Reg  // where it is kept
 	wanted Regs // the registers that the program wants it in at the end
@@ -86,15 +86,12 @@ func (o *optimiser) constOf(v value) (int64, bool) {
 	return 0, false
 }
 
-// narrow reports whether the upper half of v is known to be zero.
-func (o *optimiser) narrow(v value) bool {
-	if k, ok := o.constOf(v); ok {
-		return uint64(k)>>32 == 0
+// literal is constOf that also knows constants which a node has brought into a register.
+func (o *optimiser) literal(v value) (int64, bool) {
+	if n := o.node(v); n != nil && n.Op == Mov {
+		v = n.b
 	}
-	if d := o.def(v); d != nil {
-		return d.narrow
-	}
-	return o.b.NarrowIn.Has(Reg(v))
+	return o.constOf(v)
 }
 
 // stale reports whether v is what a register held at the beginning and does not hold any
@@ -207,7 +204,7 @@ func (o *optimiser) define(n *node) value {
 	o.nodes[at].out = v
 	o.defs = append(o.defs, def{})
 	d := &o.defs[len(o.defs)-1]
-	d.node, d.last, d.narrow, d.reg = at, at, o.narrowNode(n), None
+	d.node, d.last, d.bits, d.reg = at, at, o.bitsOf(n), None
 	return v
 }
 

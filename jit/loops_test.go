@@ -1,0 +1,74 @@
+package jit
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/internal/enginetest"
+	"github.com/sandbpf/sandbpf/interp"
+)
+
+// loops are loops of all shapes that have copies, and some that have none.
+var loops = map[string]string{
+	"counted":             "r0 = 0; r2 = 0; l: r0 += r2; r2 += 1; if r2 != 40 goto l; exit",
+	"counted down":        "r0 = 0; r2 = 39; l: r0 += r2; r2 += -1; if r2 != 0 goto l; exit",
+	"counted in fours":    "r0 = 0; r2 = 16; l: r0 ^= r2; r0 *= 3; r2 += 4; if r2 != 100 goto l; exit",
+	"counted in threes":   "r0 = 0; r2 = 0; l: r0 += r2; r2 += 3; if r2 != 99 goto l; exit",
+	"never the limit":     "r0 = 0; r2 = 1; l: r0 += r2; r2 += 2; if r2 != 100 goto l; exit",
+	"to a register":       "r0 = 0; r2 = 7; r3 = 50; l: r0 += r2; r2 += 1; if r2 != r3 goto l; exit",
+	"the limit moves":     "r0 = 0; r2 = 7; r3 = 50; l: r0 += r2; r3 -= 1; r2 += 1; if r2 != r3 goto l; r0 += r3; exit",
+	"32 bits":             "r0 = 0; w2 = 5; l: r0 += r2; w2 += 1; if w2 != 77 goto l; exit",
+	"32 bits of 64":       "r0 = 0; r2 = 0xffffffff00000005 ll; l: r0 += r2; r2 += 1; if w2 != 77 goto l; exit",
+	"32 bits wrap":        "r0 = 0; w2 = -9; l: r0 += r2; w2 += 1; if w2 != 8 goto l; exit",
+	"64 bits see 32":      "r0 = 0; w2 = -9; l: r0 += r2; w2 += 1; if r2 != 8 goto l; exit",
+	"by way of a copy":    "r0 = 0; r2 = 0; l: r3 = r2; r3 += 1; r0 += r2; r2 = r3; if r3 != 40 goto l; r0 += r3; exit",
+	"another is compared": "r0 = 0; r2 = 0; r3 = 0; l: r3 = r2; r0 += r2; r2 += 1; if r3 != 40 goto l; exit",
+	"leaves in the middle": "r0 = 0; r2 = 0; l: r0 += r2; r2 += 1; if r2 == 30 goto out; r3 = r2; r3 &= 3; if r3 == 0 goto l; r0 += 5; goto l; " +
+		"out: r0 += 1; exit",
+	"entered in the middle": "r0 = 0; r2 = 0; goto mid; l: r2 += 1; if r2 == 33 goto out; mid: r0 += r2; if r0 > 100 goto m; r0 *= 3; goto l; " +
+		"m: r0 -= 100; goto l; out: exit",
+	"goto at the end":  "r0 = 0; r2 = 0; l: r0 += r2; r2 += 1; if r2 == 48 goto out; goto l; out: exit",
+	"two ways back":    "r0 = 0; r2 = 0; l: r2 += 1; if r2 > 60 goto out; r3 = r2; r3 &= 1; if r3 == 0 goto l; r0 += r2; goto l; out: exit",
+	"nested":           "r0 = 0; r2 = 0; o: r3 = 0; i: r0 += r3; r3 += 1; if r3 != 8 goto i; r2 += 1; if r2 != 9 goto o; exit",
+	"nested, one head": "r0 = 0; r2 = 0; l: r0 += 1; r2 += 1; if r0 < 7 goto l; r0 -= 6; if r2 < 99 goto l; exit",
+	"two heads":        "r0 = 0; r2 = 50; if r1 == 0 goto b; a: r0 += 1; b: r0 += 2; r2 -= 1; if r2 > 30 goto a; if r2 != 0 goto b; exit",
+	"sums":             "r0 = 0; r2 = 0; r4 = 1; l: r3 = r2; r3 *= r3; r0 += r3; r4 ^= r3; r2 += 1; if r2 != 32 goto l; r0 += r4; exit",
+	"sums that are read": "r0 = 1; r2 = 0; r4 = 1; l: r3 = r2; r3 *= r3; r0 += r3; r4 *= r0; r5 = r0; r5 >>= 3; r0 ^= r5; r2 += 1; " +
+		"if r2 != 32 goto l; r0 += r4; exit",
+	"memory": "r0 = 0; r2 = 0; r6 = r1; l: r3 = r6; r3 += r2; r4 = *(u8 *)(r3 + 0); r0 += r4; *(u8 *)(r3 + 1) = r0; r2 += 1; if r2 != 24 goto l; exit",
+	"stack": "r0 = 0; r2 = 0; l: r3 = r10; r3 += r2; *(u8 *)(r3 - 64) = r2; r2 += 1; if r2 != 64 goto l; r2 = 0; m: r3 = r10; r3 += r2; " +
+		"r4 = *(u64 *)(r3 - 64); r0 ^= r4; r2 += 8; if r2 != 64 goto m; exit",
+	"faults": "r0 = 0; r2 = 0; l: r3 = r1; r3 += r2; r4 = *(u64 *)(r3 + 0); r0 += r4; r2 += 8; if r2 != 65536 goto l; exit",
+	"cases": "r0 = 1; r2 = 0; l: r3 = r2; r3 &= 3; if r3 == 0 goto c0; if r3 == 1 goto c1; if r3 == 2 goto c2; r0 *= 3; goto e; c0: r0 += 1; goto e; " +
+		"c1: r0 <<= 2; goto e; c2: r0 ^= r2; e: r2 += 1; if r2 != 50 goto l; exit",
+	"long":    "r0 = 0; r2 = 0; l: r0 += r2; r2 += 1; if r2 != 70000 goto l; exit",
+	"endless": "r0 = 0; l: r0 += 1; if r0 > 7 goto l; goto l; exit",
+	"callee": "r6 = 0; r7 = 0; l: r1 = r6; call f; r7 += r0; r6 += 1; if r6 != 12 goto l; r0 = r7; exit; " +
+		"f: r0 = 0; m: r0 += r1; r1 += 1; if r1 != 16 goto m; exit",
+	"callee that saves": "r6 = 3; r7 = 5; r1 = 9; call f; r0 += r6; r0 += r7; exit; f: r6 = r1; r7 = 2; r0 = r6; r0 *= r7; if r0 > 3 goto e; r0 = 1; e: exit",
+}
+
+// TestLoops runs loops with budgets that end at each of their instructions, and with one that lasts
+// for several slices.
+func TestLoops(t *testing.T) {
+	r := enginetest.NewRig(t)
+	for name, text := range loops {
+		t.Run(name, func(t *testing.T) {
+			p := enginetest.Parse(t, strings.NewReplacer("; ", "\n", ": ", ":\n").Replace(text))
+			code := compile(t, p, Env{})
+			steps, err := interp.Compile(p, interp.Env{Observe: func(int, *interp.Registers) {}})
+			require.NoError(t, err)
+			agree := func(limit uint64) {
+				r.CPU.Limit = limit
+				want := r.Outcome(steps)
+				require.Equal(t, want, r.Outcome(code), "budget %d", limit)
+			}
+			for limit := uint64(1); limit < 1000; limit += 1 + limit/100*5 {
+				agree(limit)
+			}
+			agree(5 * slice)
+		})
+	}
+}
