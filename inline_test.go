@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,5 +59,78 @@ func TestInlinedHelpers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestInlinedLookups looks up keys that lie in a map's value, in the packet, and on the stack
+// where the compiler has lost sight of it.
+func TestInlinedLookups(t *testing.T) {
+	const text = `
+		r6 = r1
+		r8 = r10
+		r8 += -16
+		*(u32 *)(r8 + 0) = 0
+		r1 = map[keys]
+		r2 = r8
+		call bpf_map_lookup_elem
+		if r0 == 0 goto fail
+		r7 = r0
+		r9 = *(u32 *)(r7 + 0)
+		*(u32 *)(r8 + 0) = r9
+		r9 = 0
+		r2 = r7
+		r1 = map[cells]
+		call bpf_map_lookup_elem
+		if r0 == 0 goto stack
+		r9 = *(u32 *)(r0 + 0)
+		stack:
+		r2 = r8
+		r1 = map[cells]
+		call bpf_map_lookup_elem
+		if r0 == 0 goto packet
+		r1 = *(u32 *)(r0 + 0)
+		r1 <<= 8
+		r9 += r1
+		packet:
+		r2 = *(u32 *)(r6 + 0)
+		r3 = *(u32 *)(r6 + 4)
+		r4 = r2
+		r4 += 8
+		if r4 > r3 goto fail
+		r2 += 4
+		r1 = map[cells]
+		call bpf_map_lookup_elem
+		if r0 == 0 goto out
+		r1 = *(u32 *)(r0 + 0)
+		r1 <<= 16
+		r9 += r1
+		out:
+		r0 = r9
+		exit
+		fail:
+		r0 = -1
+		exit`
+	for _, engine := range engines() {
+		v := newVM(t, WithCPUs(1), WithEngine(engine))
+		keys, err := v.NewMap(&maps.Spec{Name: "keys", Type: maps.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+		require.NoError(t, err)
+		cells, err := v.NewMap(&maps.Spec{Name: "cells", Type: maps.Array, KeySize: 4, ValueSize: 12, MaxEntries: 3})
+		require.NoError(t, err)
+		for key := range uint32(3) {
+			require.NoError(t, cells.Put(key, [3]uint32{key + 5}))
+		}
+		p := program(t, v, XDP, text, map[string]*maps.Map{"keys": keys, "cells": cells})
+		for _, key := range []uint32{0, 1, 2, 3, 1 << 31, 1<<32 - 1} {
+			require.NoError(t, keys.Put(uint32(0), key))
+			ret, _, err := p.Test(append(binary.NativeEndian.AppendUint32(make([]byte, 4), key), packet...))
+			require.NoError(t, err)
+			want := uint32(0)
+			if key < 3 {
+				want = (key + 5) * 0x10101
+			}
+			require.Equal(t, want, uint32(ret), "key %d on %v", key, engine)
+		}
+		require.NoError(t, keys.Close())
+		require.NoError(t, cells.Close())
 	}
 }

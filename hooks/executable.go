@@ -129,21 +129,28 @@ func (x *Executable) run(c *vm.CPU) (uint64, error) {
 	}
 	c.Limit = x.Limit
 	s := &x.stats[c.ID]
-	var r0 uint64
-	var err error
+	var began time.Time
 	if x.Timed {
-		began := time.Now()
-		r0, err = x.Engine.Run(c)
-		s.nanos.Add(uint64(time.Since(began)))
-	} else {
-		r0, err = x.Engine.Run(c)
+		began = time.Now()
 	}
-	s.runs.Add(1)
-	s.insns.Add(c.Done)
-	if leaked := c.End(x.Abandon); leaked != 0 && err == nil {
-		err = fmt.Errorf("%s: %w: %d ring buffer records neither submitted nor discarded", x.Name(), ErrLeak, leaked)
+	r0, err := x.Engine.Run(c)
+	if x.Timed {
+		mem.AddOwned(&s.nanos, uint64(time.Since(began)))
+	}
+	mem.AddOwned(&s.runs, 1)
+	mem.AddOwned(&s.insns, c.Done)
+	if c.Holds() {
+		return r0, x.end(c, err)
 	}
 	return r0, err
+}
+
+// end takes back what a run that ended with err has not given back itself.
+func (x *Executable) end(c *vm.CPU, err error) error {
+	if leaked := c.End(x.Abandon); leaked != 0 && err == nil {
+		return fmt.Errorf("%s: %w: %d ring buffer records neither submitted nor discarded", x.Name(), ErrLeak, leaked)
+	}
+	return err
 }
 
 // ErrLeak says that a program has exited with records that it had reserved.

@@ -260,7 +260,7 @@ func (m *memory) startSKB(c *vm.CPU, t *Type) {
 	}
 	refreshSKB(c, e, ^helper.Change(0))
 	order.PutUint32(m.ctx[160:], uint32(e.Packet.Len())) // wire_len, which no helper changes
-	e.Packet.Publish(c)
+	e.Packet.Offer(c)
 }
 
 // refreshSKB brings the context in line with what a helper has changed.

@@ -279,7 +279,7 @@ func testLoadMemory(_ *Type, m *memory, c *vm.CPU, run *TestRun) error {
 	if err := m.event.Packet.Load(run.Data, 0, len(run.Data)); err != nil {
 		return err
 	}
-	m.event.Packet.Publish(c)
+	m.event.Packet.Offer(c)
 	data := uintptr(c.Ptrs[helper.PtrData])
 	c.SetPacket(0, 0, 0) // it is the context, and nothing else
 	if len(run.Data) == 0 {

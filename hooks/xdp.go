@@ -139,9 +139,11 @@ func fireXDP(ch *chain, c *vm.CPU, ev *XDPEvent, res *XDPResult) error {
 	e := &m.event
 	res.Packet = append(res.Packet[:0], e.Packet.Bytes()...)
 	res.Meta = append(res.Meta[:0], e.Packet.Metadata()...)
-	res.Redirect = Redirect{}
-	if res.Action == XDPRedirect {
+	switch {
+	case res.Action == XDPRedirect:
 		res.Redirect = e.Redirect
+	case res.Redirect.Kind != helper.NoRedirect:
+		res.Redirect = Redirect{}
 	}
 	return nil
 }
@@ -163,7 +165,7 @@ func (m *memory) loadXDP(t *Type, c *vm.CPU, ev *XDPEvent) error {
 	order.PutUint32(ctx[12:], ev.IngressIfindex)
 	order.PutUint32(ctx[16:], ev.RxQueueIndex)
 	m.begin(c, t)
-	e.Packet.Publish(c)
+	e.Packet.Offer(c)
 	return nil
 }
 

@@ -113,7 +113,8 @@ type Code struct {
 	depth   int              // frames that a run takes at most
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
-	bare    bool             // nothing but registers and proved accesses
+	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
+	stack   int              // bytes of stack that a run uses at most, in all frames
 	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
 	machines vm.Machines[machine]
@@ -167,8 +168,13 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		code.helpers = append(code.helpers, env.helper(fn))
 	}
 	emit(low, code)
-	simple := len(low.Helpers) == 0 && !low.MayGoto && !low.UsesPacket && !low.Shared
-	code.pure, code.bare = simple && code.noStack, simple && code.windows == 0
+	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
+	code.pure = simple && code.noStack
+	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
+	code.stack = code.depth * prog.StackSize
+	if code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Stats.StackDepth) > 0 {
+		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
+	}
 	if code.pages, err = mem.NewCode(code.native); err != nil {
 		return nil, err
 	}

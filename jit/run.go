@@ -52,24 +52,32 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		m.registers(0)
 		fallthrough
 	default:
+		if !code.bare {
+			c.TakePacket() // which accesses are checked against
+		}
 		if !code.noStack {
-			c.BeginBare(code.depth)
+			c.BeginBare(code.depth, code.stack)
 		}
 	}
 	m.left = m.budget.Begin(c.Limit)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
 	enter(m)
-	if m.exit != uint64(exitDone) || m.record.addr != 0 {
-		return m.finish(m.serveRun())
+	if m.exit == uint64(exitDone) && m.record.addr == 0 { // as most runs end
+		c.Done = m.budget.Executed(m.left)
+		k.Free()
+		return m.result, nil
 	}
-	c.Done = m.budget.Executed(m.left)
-	k.Free()
-	return m.result, nil
+	var err error
+	if m.exit != uint64(exitDone) {
+		err = m.serveRun()
+	}
+	return m.finish(err)
 }
 
 // finish ends a run, or the part of one that Continue has done.
 func (m *machine) finish(err error) (uint64, error) {
 	if m.record.addr != 0 {
+		m.attach()
 		m.adopt()
 	}
 	m.cpu.Done = m.budget.Executed(m.left)
@@ -83,6 +91,10 @@ func (m *machine) serveRun() error {
 	switch {
 	case m.code.bare:
 		m.attach()
+		if len(m.code.helpers) > 0 {
+			m.cpu.BeginRest()
+			m.openStack(0)
+		}
 	case m.code.pure:
 		m.cpu.Begin()
 		m.attach()

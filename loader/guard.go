@@ -136,7 +136,10 @@ func (s *section) callers(funcs []*symbol, relocated func(off uint64) bool) int 
 // guardBTF bounds the types and the strings that .BTF and .BTF.ext spell out.
 func (o *object) guardBTF() error {
 	s := o.section(".BTF")
-	if s == nil {
+	switch {
+	case s == nil && o.section(".maps") != nil:
+		return invalid("section", ".maps", "BTF says what maps there are, and the object has none: compile it with clang -g")
+	case s == nil:
 		return nil
 	}
 	b, err := parseBTF(s.data, o.order)

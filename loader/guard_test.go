@@ -226,6 +226,7 @@ func TestHostileObjects(t *testing.T) {
 		{"compressed", with(append([]fileSection{compressed}, symtab(2, one, function(1, 0, 8))...)...), "section xdp: is compressed"},
 		{"functions overlap", with(append([]fileSection{codeSection("xdp", append(exit, exit...))}, symtab(2, []string{"f", "g"}, function(1, 0, 16), function(1, 8, 8))...)...), "symbol g at 8 overlaps"},
 		{"maps without bytes", with(append([]fileSection{dataSection(".maps", elf.SHT_NOBITS, 1<<32-1, nil)}, symtab(2, one, variableSymbol(1, 0, 1<<32-1))...)...), "map definitions have section type SHT_NOBITS"},
+		{"maps without types", with(append([]fileSection{dataSection(".maps", elf.SHT_PROGBITS, 0, make([]byte, 8))}, symtab(2, one, variableSymbol(1, 0, 8))...)...), "compile it with clang -g"},
 		{"relocations", with(append([]fileSection{program, rel(1<<63, make([]byte, 16))}, symtab(3, one, function(1, 0, 8))...)...), "section .relxdp: 16 bytes of relocations"},
 		{"relocation to nothing", with(append([]fileSection{program, rel(16, bytes.Repeat([]byte{0xff}, 16))}, symtab(3, one, function(1, 0, 8))...)...), "relocation to symbol 4294967295 of 2"},
 		{"names share bytes", with(append([]fileSection{program}, manyNames...)...), "names take more than 16777216 bytes"},

@@ -76,8 +76,8 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 	if arg.Flags&helper.FlagOrNull != 0 {
 		r.flags &^= orNull
 	}
-	if (arg.Flags&helper.FlagRead != 0 || kind == helper.ArgMapKey) && arg.Flags&helper.FlagWrite == 0 {
-		r.flags &^= rdonly
+	if reads := arg.Flags&(helper.FlagRead|helper.FlagWrite) == helper.FlagRead; reads && (kind == helper.ArgMem || r.isPacket()) {
+		r.flags &^= rdonly // which Linux does not allow for keys and values of maps
 	}
 	ok := false
 	switch kind {

@@ -29,12 +29,14 @@ type callMeta struct {
 	releaseReg asm.Register // 0: none
 	callee     int          // function given, -1
 
-	key      uint32 // constant key
-	keyKnown bool
-	dynptr   *reg // initialised dynptr argument
-	kptr     *field
-	btf      uint32 // type of the BTF argument
-	btfPtr   reg
+	key       uint32 // constant key
+	keyKnown  bool
+	dynptr    *reg // initialised dynptr argument
+	dynptrArg reg  // what dynptr points to
+	moved     bool // the packet may have moved
+	kptr      *field
+	btf       uint32 // type of the BTF argument
+	btfPtr    reg
 
 	global string // name of a global function
 
@@ -172,9 +174,11 @@ var perfmonHelpers = map[asm.BuiltinFunc]bool{
 	asm.FnTracePrintk: true, asm.FnGetCurrentTask: true, asm.FnGetCurrentTaskBtf: true, asm.FnProbeReadUser: true,
 	asm.FnProbeReadKernel: true, asm.FnProbeReadUserStr: true, asm.FnProbeReadKernelStr: true, asm.FnSnprintfBtf: true,
 	asm.FnSnprintf: true, asm.FnTaskPtRegs: true, asm.FnTraceVprintk: true, asm.FnGetTaskStack: true, asm.FnGetCurrentComm: true,
-	asm.FnGetCurrentPidTgid: true, asm.FnGetCurrentUidGid: true, asm.FnCopyFromUser: true, asm.FnCopyFromUserTask: true,
+	asm.FnCopyFromUser: true, asm.FnCopyFromUserTask: true,
 	asm.FnPerfEventRead: true, asm.FnPerfEventReadValue: true, asm.FnGetStackid: true, asm.FnGetStack: true, asm.FnSendSignal: true,
 	asm.FnSendSignalThread: true, asm.FnGetBranchSnapshot: true, asm.FnFindVma: true,
+	asm.FnSkcToTcp6Sock: true, asm.FnSkcToTcpSock: true, asm.FnSkcToTcpTimewaitSock: true, asm.FnSkcToTcpRequestSock: true,
+	asm.FnSkcToUdp6Sock: true, asm.FnSkcToUnixSock: true, asm.FnSkcToMptcpSock: true, asm.FnGetRetval: true, asm.FnSetRetval: true,
 }
 
 // afterArgs does what a call does once all arguments are in order, whatever the helper.
@@ -284,7 +288,7 @@ func (v *verifier) special(meta *callMeta) (moved bool, err error) {
 	case asm.FnFindVma, asm.FnUserRingbufDrain:
 		return false, v.pushCallback(meta, Range{0, 1})
 	case asm.FnTimerSetCallback:
-		return false, v.pushAsync(meta, false)
+		return false, v.pushAsync(meta, Range{0, 0}, false)
 	case asm.FnSpinLock:
 		return false, v.lock(asm.R1, &f.regs[asm.R1], refLock)
 	case asm.FnSpinUnlock:
@@ -294,7 +298,7 @@ func (v *verifier) special(meta *callMeta) (moved bool, err error) {
 	case asm.FnTraceVprintk, asm.FnSeqPrintf:
 		return false, v.checkDataLen(meta)
 	case asm.FnDynptrWrite:
-		return meta.dynptr != nil && isPacketDynptr(meta.dynptr.aux), nil
+		return meta.dynptr != nil && movesPacket(meta.dynptr), nil
 	case asm.FnGetFuncIp:
 		switch v.p.Type {
 		case prog.Kprobe, prog.Tracing:
@@ -412,10 +416,7 @@ func (v *verifier) setResult(meta *callMeta) error {
 		*r0 = pointer(ptrMem, null)
 		r0.size = int32(meta.memSize)
 		if d := meta.dynptr; d != nil {
-			r0.dynptr, r0.ref = d.id, d.ref
-			if isPacketDynptr(d.aux) {
-				r0.flags |= packetSlice
-			}
+			r0.dynptr, r0.ref = d.id, d.ref // of a packet there is none
 		}
 	case helper.RetSocket:
 		*r0 = pointer(ptrSocket, null)

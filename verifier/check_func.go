@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/linux"
@@ -78,9 +79,9 @@ func (v *verifier) callGlobal(fn int) (int, error) {
 	switch {
 	case s.locks > 0:
 		return 0, v.fail(CodeLock, errnoEINVAL, "a global function cannot be called with a spin lock held; a static one can")
-	case f.mightSleep && !s.sleeps:
+	case f.has(mightSleep) && !s.sleeps:
 		return 0, v.fail(CodeSleep, errnoEINVAL, "function %s may sleep, the program may not", f.name)
-	case f.mightSleep:
+	case f.has(mightSleep):
 		if err := v.mayNotSleep("function " + f.name); err != nil {
 			return 0, err
 		}
@@ -89,7 +90,7 @@ func (v *verifier) callGlobal(fn int) (int, error) {
 		return 0, err
 	}
 	f.reached = true
-	if f.movesPkt {
+	if f.movesPacket() || v.callArgs.moved {
 		v.forgetPackets()
 	}
 	v.clobberCall()
@@ -110,54 +111,125 @@ const (
 	argArena
 )
 
+// paramTags are the tags of a parameter of a global function.
+var paramTags = []string{"ctx", "trusted", "untrusted", "nonnull", "nullable", "arena"}
+
 // globalParam returns what parameter i of a global function is.
 func (v *verifier) globalParam(fn, i int) (kind globalArg, t *prog.BTFType, size int, null bool, err error) {
 	f := &v.funcs[fn]
 	p := &f.proto.Params[i]
-	bad := func() (globalArg, *prog.BTFType, int, bool, error) {
-		return 0, nil, 0, false, v.fail(CodeGlobalArg, errnoEINVAL, "argument %d of the global function %s has a type that is not supported", i, f.name)
+	bad := func(why string) (globalArg, *prog.BTFType, int, bool, error) {
+		return 0, nil, 0, false, v.fail(CodeGlobalArg, errnoEINVAL, "argument %d of the global function %s %s", i, f.name, why)
 	}
-	has := func(tag string) bool { return slices.Contains(p.Decl, "arg:"+tag) }
+	const unsupported, combined = "has a type that is not supported", "has tags that do not go together"
+	tags := paramTagsOf(p)
+	has := func(tag string) bool { return slices.Contains(tags, tag) }
+	alone := len(tags) < 2
 	t = p.Type
-	if t == nil {
-		return bad()
-	}
-	if t.Kind != prog.BTFPointer {
-		if (t.Kind == prog.BTFInt || t.Kind == prog.BTFEnum) && t.Size <= 8 {
-			return argNumber, nil, 0, false, nil
-		}
-		return bad()
+	switch {
+	case slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(paramTags, tag) }):
+		return bad("has a tag that is not known")
+	case t == nil:
+		return bad(unsupported)
+	case t.Kind != prog.BTFPointer && len(tags) > 0:
+		return bad("has the tag of a pointer and is none")
+	case (t.Kind == prog.BTFInt || t.Kind == prog.BTFEnum) && t.Size <= 8:
+		return argNumber, nil, 0, false, nil
+	case t.Kind != prog.BTFPointer:
+		return bad(unsupported)
 	}
 	target := t.Elem
+	isVoid := target == nil || target.Kind == prog.BTFVoid
 	switch {
-	case has("ctx") && !v.isCtxTarget(target):
-		return bad()
-	case has("ctx") || target != nil && target.Kind != prog.BTFVoid && target.Name != "" && v.isCtxStruct(target.Name):
+	case has("ctx") || !isVoid && target.Name != "" && v.isCtxStruct(target.Name):
+		switch {
+		case !alone || len(tags) == 1 && !has("ctx"):
+			return bad(combined)
+		case has("ctx") && !v.isCtxTarget(target):
+			return bad(unsupported)
+		}
 		return argContext, nil, 0, false, nil
-	case target != nil && target.Name == "bpf_dynptr":
+	case !isVoid && target.Name == "bpf_dynptr":
+		if len(tags) > 0 {
+			return bad(combined)
+		}
 		return argDynptr, nil, 0, false, nil
-	case has("trusted") && target != nil:
-		return argTrusted, kernelStruct(target.Name), 0, has("nullable"), nil
+	case has("trusted"):
+		return v.trustedParam(fn, i, target, has)
 	case has("untrusted"):
-		return argUntrusted, target, 0, false, nil
+		switch {
+		case !alone:
+			return bad(combined)
+		case isVoid || target.Kind == prog.BTFInt || target.Kind == prog.BTFEnum:
+			return argUntrusted, nil, 0, false, nil
+		}
+		t, err := v.kernelParam(fn, i, target)
+		return argUntrusted, t, 0, false, err
 	case has("arena"):
+		if !alone {
+			return bad(combined)
+		}
 		return argArena, nil, 0, false, nil
-	case target == nil || target.Kind == prog.BTFVoid || target.Kind == prog.BTFFwd || sizeOf(target) == 0:
-		return bad()
+	case has("nullable"):
+		return bad(combined)
+	case isVoid || target.Kind == prog.BTFFwd || sizeOf(target) == 0:
+		return bad(unsupported)
 	}
 	return argMem, target, sizeOf(target), !has("nonnull"), nil
+}
+
+// paramTagsOf returns the tags that say what a parameter is.
+func paramTagsOf(p *prog.BTFParam) []string {
+	var tags []string
+	for _, decl := range p.Decl {
+		if tag, ok := strings.CutPrefix(decl, "arg:"); ok {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// trustedParam is globalParam for a trusted pointer.
+func (v *verifier) trustedParam(fn, i int, target *prog.BTFType, has func(string) bool) (globalArg, *prog.BTFType, int, bool, error) {
+	if has("nonnull") {
+		return 0, nil, 0, false, v.fail(CodeGlobalArg, errnoEINVAL, "argument %d of the global function %s is trusted and need not be tagged as not null", i, v.funcs[fn].name)
+	}
+	t, err := v.kernelParam(fn, i, target)
+	return argTrusted, t, 0, has("nullable"), err
+}
+
+// kernelParam returns the kernel's struct of the name that a parameter points to.
+func (v *verifier) kernelParam(fn, i int, target *prog.BTFType) (*prog.BTFType, error) {
+	if target != nil && target.Kind == prog.BTFStruct {
+		if t := linux.Struct(target.Name); t != nil {
+			return t, nil
+		}
+	}
+	return nil, v.fail(CodeGlobalArg, errnoENOENT, "argument %d of the global function %s points to what the kernel has no struct of", i, v.funcs[fn].name)
 }
 
 // isCtxTarget reports whether a parameter with the tag of a context may point to a type
 // (btf_validate_prog_ctx_type).
 func (v *verifier) isCtxTarget(t *prog.BTFType) bool {
+	if t == nil || t.Kind == prog.BTFVoid {
+		return true
+	}
 	switch v.p.Type {
-	case prog.RawTracepoint, prog.RawTracepointWritable, prog.Tracing, prog.LSM, prog.StructOps, prog.Syscall, prog.Tracepoint:
-		if t == nil || t.Kind == prog.BTFVoid || t.Kind == prog.BTFInt && t.Size == 8 {
+	case prog.Tracepoint, prog.Syscall:
+		return true
+	case prog.Tracing:
+		if v.p.Attach == attachIter {
+			return strings.HasPrefix(t.Name, "bpf_iter__")
+		} else if v.p.Attach == attachRawTP && t.Name == "bpf_raw_tracepoint_args" {
+			return true
+		}
+		return t.Kind == prog.BTFInt && t.Size == 8
+	case prog.RawTracepoint, prog.RawTracepointWritable, prog.LSM, prog.StructOps:
+		if t.Kind == prog.BTFInt && t.Size == 8 {
 			return true
 		}
 	}
-	return t != nil && t.Name != "" && v.isCtxStruct(t.Name)
+	return t.Name != "" && v.isCtxStruct(t.Name)
 }
 
 // isCtxStruct reports whether a struct is what programs of this type know their context as.
@@ -201,7 +273,7 @@ func (v *verifier) setArguments(fn int, f *frame) error {
 		case argContext:
 			*r = pointer(ptrCtx, 0)
 		case argDynptr:
-			*r = pointer(ptrDynptr, 0)
+			*r = pointer(ptrDynptr, packetSlice)
 			r.aux, r.id = dynptrLocal, v.nextID()
 		case argMem:
 			*r = pointer(ptrMem, 0)
@@ -210,9 +282,9 @@ func (v *verifier) setArguments(fn int, f *frame) error {
 			*r = pointer(ptrBTF, trusted)
 			r.aux = v.typeID(t)
 		case argUntrusted:
-			if t != nil && t.Kind == prog.BTFStruct && linux.Struct(t.Name) != nil {
+			if t != nil {
 				*r = pointer(ptrBTF, untrusted)
-				r.aux = v.typeID(kernelStruct(t.Name))
+				r.aux = v.typeID(t)
 			} else {
 				*r = pointer(ptrMem, untrusted|rdonly)
 			}
@@ -243,6 +315,7 @@ func (v *verifier) globalArgs(fn int) error {
 		return err
 	}
 	v.callArgs = callMeta{m: -1, callee: -1, global: sub.name, packetOK: true}
+	packet := false // some memory lies in the packet
 	for i := range sub.proto.Params {
 		kind, t, size, null, err := v.globalParam(fn, i)
 		if err != nil {
@@ -272,10 +345,11 @@ func (v *verifier) globalArgs(fn int) error {
 			if err := v.readableDynptr(r, at); err != nil {
 				return err
 			}
+			v.callArgs.moved = v.callArgs.moved || sub.has(dynptrWrite) && movesPacket(v.dynptrReg(r))
 		case argMem:
-			if sub.movesPkt && (r.isPacket() || r.kind == ptrMem && r.has(packetSlice)) {
-				// Linux forgets that what the function was passed may not be there any more.
-				return v.failReg(at, CodePacketAccess, errnoEINVAL, "function %s may move the packet, and is passed memory of it", sub.name)
+			packet = packet || r.isPacket() || r.kind == ptrMem && r.has(packetSlice)
+			if !null && (r.isNull() || r.has(orNull)) { // Linux forgets the number 0
+				return bad("not null")
 			}
 			if err := v.globalMem(r, at, size); err != nil {
 				return err
@@ -284,11 +358,14 @@ func (v *verifier) globalArgs(fn int) error {
 			if r.isNull() && null {
 				break
 			}
-			if r.kind != ptrBTF && !r.isSock() || !r.isTrusted() && !(null && r.has(orNull)) {
+			switch {
+			case r.kind != ptrBTF || r.has(orNull) && !null, !trustedOrOwned(r): // Linux takes what RCU protects, too
 				return bad("a trusted pointer")
-			}
-			if r.kind == ptrBTF && !v.sameStruct(v.types[r.aux], int(r.off), t, false) {
+			case !v.sameStruct(v.types[r.aux], int(r.off), t, false):
 				return bad("a pointer to struct " + t.Name)
+			}
+			if err := v.fixedOffset(r, at, true); err != nil {
+				return err
 			}
 		case argArena:
 			if r.kind != ptrArena && r.kind != scalar {
@@ -296,7 +373,17 @@ func (v *verifier) globalArgs(fn int) error {
 			}
 		}
 	}
+	if packet && (sub.movesPacket() || v.callArgs.moved) {
+		// Linux forgets that what the function was passed may not be there any more.
+		return v.fail(CodePacketAccess, errnoEINVAL, "function %s may move the packet, and is passed memory of it", sub.name)
+	}
 	return nil
+}
+
+// trustedOrOwned reports whether a pointer to a struct of the kernel that may be null is valid if it is not.
+func trustedOrOwned(r *reg) bool {
+	f := r.flags &^ orNull
+	return f == trusted || f == 0 && r.ref != 0
 }
 
 // globalMem checks memory that is passed to a global function, which may read and write it
@@ -385,13 +472,13 @@ func (v *verifier) forgetKeys(frame int) {
 }
 
 // pushAsync puts off a walk of a function that runs on its own, later (push_async_cb).
-func (v *verifier) pushAsync(meta *callMeta, sleeps bool) error {
+func (v *verifier) pushAsync(meta *callMeta, returns Range, sleeps bool) error {
 	fn := meta.callee
 	s := v.newState()
 	s.branches, s.sleeps = 1, sleeps
 	f := v.enterFrame(fn, -1, 0)
 	s.frames = append(s.frames, f)
-	f.callback, f.async, f.returns = asyncCallback, v.cur.cur().async+1, Range{0, 0}
+	f.callback, f.async, f.returns = asyncCallback, v.cur.cur().async+1, returns
 	s.first, s.last = int32(v.funcs[fn].start), -1
 	v.funcs[fn].async, v.funcs[fn].calledBack = true, true
 	v.callbackArgs(meta, v.cur.cur(), f)

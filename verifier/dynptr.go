@@ -18,6 +18,12 @@ func isPacketDynptr(kind uint32) bool {
 	return kind == dynptrSKB || kind == dynptrXDP || kind == dynptrSKBMeta
 }
 
+// movesPacket reports whether a write through a dynptr may move the packet: in Linux, that of an skb may
+// need memory of its own first. What a global function is passed may be a dynptr of an skb.
+func movesPacket(d *reg) bool {
+	return d.aux == dynptrSKB || d.aux == dynptrSKBMeta || d.has(packetSlice)
+}
+
 // A dynptr on the stack takes two slots. The lower one, at the address that the program passes, has
 // reg.frame 1.
 
@@ -52,7 +58,7 @@ func (v *verifier) destroyDynptr(f *frame, frame uint8, off, size int) error {
 		if s == nil || s.bytes[0] != byteDynptr {
 			continue
 		}
-		if s.reg.ref != 0 && !v.clonedDynptr(s.reg.ref, s.reg.id) {
+		if s.reg.ref != 0 {
 			return v.fail(CodeDynptr, errnoEINVAL, "the dynptr on the stack holds a reference, it cannot be overwritten")
 		}
 		other := at + 8
@@ -69,20 +75,7 @@ func (v *verifier) destroyDynptr(f *frame, frame uint8, off, size int) error {
 	return nil
 }
 
-// clonedDynptr reports whether another dynptr holds the same reference.
-func (v *verifier) clonedDynptr(ref, id uint32) bool {
-	for _, f := range v.cur.frames {
-		for i := range f.slots {
-			s := &f.slots[i]
-			if s.bytes[0] == byteDynptr && s.reg.frame == 1 && s.reg.ref == ref && s.reg.id != id {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// forgetSlices invalidates memory that was got out of a dynptr.
+// forgetSlices invalidates memory that bpf_dynptr_data got out of a dynptr.
 func (v *verifier) forgetSlices(id uint32) {
 	v.cur.eachReg(func(r *reg) {
 		if r.dynptr == id && id != 0 {
@@ -106,11 +99,10 @@ func (v *verifier) argDynptr(arg *helper.Arg, r *reg, at asm.Register) error {
 	if err := v.readableDynptr(r, at); err != nil {
 		return err
 	}
-	d := v.dynptrReg(r)
+	d := v.noteDynptr(r)
 	if arg.Flags&helper.FlagRingbuf != 0 && d.aux != dynptrRingbuf || arg.Flags&helper.FlagLocal != 0 && d.aux != dynptrLocal {
 		return v.failReg(at, CodeDynptr, errnoEINVAL, "%s wants another kind of dynptr in %s", v.callArgs.name(), at)
 	}
-	v.callArgs.dynptr = d
 	if d.ref != 0 && arg.Flags&helper.FlagRelease != 0 {
 		v.callArgs.ref = d.ref
 	}
@@ -123,6 +115,14 @@ func (v *verifier) dynptrReg(r *reg) *reg {
 		return r
 	}
 	return &v.dynptrSlot(r).reg
+}
+
+// noteDynptr is dynptrReg for an argument, whose register does not live as long as the call.
+func (v *verifier) noteDynptr(r *reg) *reg {
+	meta := &v.callArgs
+	meta.dynptrArg = *v.dynptrReg(r)
+	meta.dynptr = &meta.dynptrArg
+	return meta.dynptr
 }
 
 // readableDynptr refuses what is no initialised dynptr.

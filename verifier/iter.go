@@ -60,8 +60,8 @@ func (v *verifier) argIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 	if s == nil {
 		return v.failReg(at, CodeIterator, errnoEINVAL, "%s must point to an iterator of type %s that was initialised", at, t.Name)
 	}
-	if s.reg.off != 0 && !v.inRCUSection() { // made in an RCU read section that is over
-		return v.failReg(at, CodeIterator, errnoEINVAL, "the iterator's RCU read section is over")
+	if s.reg.has(untrusted) {
+		return v.failReg(at, CodeRCU, errnoEPROTO, "the RCU read section is over that the iterator was made in")
 	}
 	v.callArgs.iter = s
 	if k.Flags&linux.KfIterDestroy != 0 {
@@ -77,22 +77,43 @@ func (v *verifier) newIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 		return v.failReg(at, CodeIterator, errnoEINVAL, "an iterator %s takes %d aligned bytes of the stack", t.Name, 8*n)
 	}
 	for _, s := range list {
-		if b := s.bytes[0]; b == byteIter || b == byteDynptr || b == byteIRQ {
-			return v.failReg(at, CodeIterator, errnoEINVAL, "%s points to where an iterator or dynptr is already", at)
+		if s.bytes[0] == byteIter {
+			return v.failReg(at, CodeIterator, errnoEINVAL, "%s points to where an iterator is already", at)
 		}
 	}
+	if k.Name == "bpf_iter_css_task_new" && v.p.Type != prog.LSM && v.p.Attach != attachIter && !v.cur.sleeps {
+		return v.fail(CodeIterator, errnoEINVAL, "the tasks of a cgroup are walked by programs that may sleep, and by those of LSM hooks and iterators")
+	}
+	if err := v.destroyDynptr(v.cur.frames[r.frame], r.frame, int(int64(r.off)+int64(r.Tnum.Value)), 8*n); err != nil {
+		return err
+	}
 	ref := v.acquire(refPointer)
+	var protection flag
+	if k.Flags&linux.KfRCUProtected != 0 {
+		protection = inRCU
+	}
 	for i, s := range list {
 		v.barrierAfter(s, false, len(s.bytes))
 		for j := range s.bytes {
 			s.bytes[j] = byteIter
 		}
-		s.reg = reg{kind: slotIter, aux: v.typeID(t), frame: iterActive}
+		s.reg = reg{kind: slotIter, aux: v.typeID(t), frame: iterActive, flags: protection}
 		if i == 0 {
 			s.reg.ref = ref
 		}
 	}
 	return nil
+}
+
+// endRCUIters makes iterators unusable whose RCU read section ends.
+func (s *state) endRCUIters() {
+	for _, f := range s.frames {
+		for i := range f.slots {
+			if x := &f.slots[i]; x.bytes[0] == byteIter && x.reg.has(inRCU) {
+				x.reg.flags = untrusted
+			}
+		}
+	}
 }
 
 // destroyIter gives an iterator back.

@@ -316,15 +316,20 @@ func (v *verifier) kfuncDynptr(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.
 	if r.kind != ptrStack && r.kind != ptrDynptr {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants a dynptr in %s", k.Name, at)
 	}
-	if r.kind == ptrDynptr && k.Name == "bpf_dynptr_adjust" {
-		return v.failReg(at, CodeDynptr, errnoEINVAL, "a dynptr that the program does not own cannot be changed")
-	}
 	if err := v.readableDynptr(r, at); err != nil {
 		return err
 	}
-	d := *v.dynptrReg(r)
-	v.callArgs.dynptr = &d
+	d := v.noteDynptr(r)
+	if at == asm.R1 && writesDynptr(k.Name) && movesPacket(d) {
+		v.callArgs.moved = true
+	}
 	return nil
+}
+
+// writesDynptr reports whether a kernel function writes through the dynptr that is its first argument, as
+// bpf_dynptr_write does. Linux does not think of it that this may move the packet.
+func writesDynptr(name string) bool {
+	return name == "bpf_dynptr_copy" || name == "bpf_dynptr_memset" || strings.HasSuffix(name, "_dynptr")
 }
 
 // kfuncStruct checks a pointer to a kernel structure.
@@ -335,7 +340,7 @@ func (v *verifier) kfuncStruct(k *linux.Kfunc, target *prog.BTFType, r *reg, at 
 		return v.failReg(at, CodeArgTrust, errnoEINVAL, "%s must be referenced or trusted", at)
 	case !trusts && k.Flags&linux.KfRCU != 0 && !r.isTrusted() && !r.has(inRCU):
 		return v.failReg(at, CodeArgTrust, errnoEINVAL, "%s must be an rcu pointer", at)
-	case !trusts && r.flags&(untrusted|user|percpu) != 0:
+	case r.kind == ptrBTF && r.flags&^(alloc|trusted) != 0 && !r.has(inRCU):
 		return v.failReg(at, CodeArgTrust, errnoEINVAL, "%s is not trusted", at)
 	}
 	if k.Flags&linux.KfRelease != 0 && r.off != 0 {
@@ -463,8 +468,11 @@ func (v *verifier) kfuncIRQ(k *linux.Kfunc, r *reg, at asm.Register) error {
 	}
 	switch k.Name {
 	case "bpf_local_irq_save", "bpf_res_spin_lock_irqsave":
-		if b := s.bytes[0]; b >= byteDynptr {
-			return v.failReg(at, CodeIRQ, errnoEINVAL, "%s points to what is in use already", at)
+		if s.bytes[0] == byteIRQ {
+			return v.failReg(at, CodeIRQ, errnoEINVAL, "%s points to flags that were saved and not restored", at)
+		}
+		if err := v.destroyDynptr(v.cur.frames[r.frame], r.frame, int(int64(r.off)+int64(r.Tnum.Value)), 8); err != nil {
+			return err
 		}
 		v.callArgs.irq = s
 		v.callArgs.irqClass = class

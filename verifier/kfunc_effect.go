@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -38,7 +39,11 @@ func (v *verifier) kfuncEffect(k *linux.Kfunc) (int, error) {
 		if meta.callee < 0 {
 			return 0, v.fail(CodeCallback, errnoEINVAL, "%s wants a function", k.Name)
 		}
-		if err := v.pushAsync(meta, true); err != nil {
+		returns := Range{0, 0}
+		if k.Name != "bpf_wq_set_callback_impl" {
+			returns = Range{math.MinInt32, math.MaxInt32} // nobody looks at it
+		}
+		if err := v.pushAsync(meta, returns, true); err != nil {
 			return 0, err
 		}
 	default:
@@ -55,7 +60,7 @@ func (v *verifier) kfuncEffect(k *linux.Kfunc) (int, error) {
 	if err := v.kfuncResult(k); err != nil {
 		return 0, err
 	}
-	if k.Name == "bpf_xdp_pull_data" {
+	if k.MovesPacket() || meta.moved {
 		v.forgetPackets()
 	}
 	if k.Flags&linux.KfIterNext != 0 {
@@ -83,6 +88,7 @@ func (v *verifier) section(name string) error {
 				r.flags = r.flags&^(inRCU|orNull) | untrusted
 			}
 		})
+		s.endRCUIters()
 	case "bpf_preempt_disable":
 		s.preempt++
 	case "bpf_preempt_enable":
@@ -194,8 +200,11 @@ func (v *verifier) kfuncNode(k *linux.Kfunc, name string, r *reg, at asm.Registe
 	if adds && r.ref == 0 {
 		return v.failReg(at, CodeReference, errnoEINVAL, "%s must be owned", at)
 	}
-	if !adds && !r.has(nonOwn) {
-		return v.failReg(at, CodeReference, errnoEINVAL, "%s must be a node that is in the tree", at)
+	if !adds && !r.has(nonOwn) && r.ref == 0 {
+		return v.failReg(at, CodeReference, errnoEINVAL, "%s must be a node that is in the tree, or owned", at)
+	}
+	if frames := v.cur.frames; !adds && (v.compareNodes(frames[len(frames)-1:]) || k.Name == "bpf_rbtree_remove" && v.compareNodes(frames)) {
+		return v.fail(CodeCallback, errnoEINVAL, "%s cannot be called by the comparison of bpf_rbtree_add", k.Name)
 	}
 	t := v.types[r.aux]
 	f := fieldAt(v.fieldsOfType(t), int(r.off), kind)
@@ -208,6 +217,15 @@ func (v *verifier) kfuncNode(k *linux.Kfunc, name string, r *reg, at asm.Registe
 	v.callArgs.node, v.callArgs.btf = f, r.aux
 	v.callArgs.btfPtr = *r
 	return nil
+}
+
+// compareNodes reports whether one of the frames compares nodes for bpf_rbtree_add, which is at work then: the
+// tree must not lose nodes, nor its lock be given back. Linux thinks of the comparison itself, and not of
+// functions that it calls (in_rbtree_lock_required_cb).
+func (v *verifier) compareNodes(frames []*frame) bool {
+	return slices.ContainsFunc(frames, func(f *frame) bool {
+		return f.callback == syncCallback && v.insns[f.callsite].kind == asm.KindCallKfunc
+	})
 }
 
 // memberAt returns the name of the member that starts at off.
@@ -446,9 +464,11 @@ func (v *verifier) dynptrSlice(k *linux.Kfunc, r0 *reg) error {
 	} else if isPacketDynptr(d.aux) && !v.writesPkt {
 		return v.fail(CodePacketAccess, errnoEINVAL, "programs of this type cannot write into the packet")
 	}
-	if isPacketDynptr(d.aux) {
+	switch {
+	case isPacketDynptr(d.aux), d.has(packetSlice):
 		r0.flags |= packetSlice
+	case k.Name == "bpf_dynptr_slice_rdwr": // Linux lets a record be written after it was submitted
+		r0.ref = d.ref
 	}
-	r0.dynptr, r0.ref = d.id, d.ref
 	return nil
 }

@@ -514,8 +514,8 @@ func (v *verifier) slotRegSafe(old, cur *slot, kind slotKind, mode exactness) bo
 		return v.regSafe(a, b, mode)
 	case byteDynptr:
 		return a.aux == b.aux && a.frame == b.frame && v.idMap.same(a.ref, b.ref)
-	case byteIter:
-		return a.aux == b.aux && a.frame == b.frame && v.idMap.same(a.ref, b.ref)
+	case byteIter: // Linux does not compare whether its RCU read section is over
+		return a.aux == b.aux && a.frame == b.frame && a.flags == b.flags && v.idMap.same(a.ref, b.ref)
 	case byteIRQ:
 		return a.aux == b.aux && v.idMap.same(a.ref, b.ref)
 	}

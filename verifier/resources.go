@@ -111,13 +111,13 @@ func (v *verifier) mayNotSleep(what string) error {
 // forgetPackets invalidates all pointers into the packet (clear_all_pkt_pointers).
 func (v *verifier) forgetPackets() {
 	v.cur.eachReg(func(r *reg) {
-		if r.isPacketAny() || r.kind == ptrMem && r.dynptr != 0 && r.flags&packetSlice != 0 {
+		if r.isPacketAny() || r.kind == ptrMem && r.has(packetSlice) {
 			v.lose(r)
 		}
 	})
 }
 
-// packetSlice marks a slice of a dynptr to a packet.
+// packetSlice marks a slice of a dynptr to a packet, and a dynptr that may be one.
 const packetSlice flag = 1 << 12
 
 // forgetNonOwning invalidates pointers to nodes of lists and trees whose lock is given back.
@@ -144,6 +144,9 @@ func (v *verifier) mayHoldLock(r *reg) bool {
 
 // lockField returns the lock that a pointer points to (process_spin_lock).
 func (v *verifier) lockField(at asm.Register, r *reg, lock refKind) (lockOwner, error) {
+	if lock == refLock && v.compareNodes(v.cur.frames) {
+		return lockOwner{}, v.fail(CodeLock, errnoEACCES, "a spin lock cannot be taken or given back by the comparison of bpf_rbtree_add")
+	}
 	kind := fieldSpinLock
 	if lock != refLock {
 		kind = fieldResLock

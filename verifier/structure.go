@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"sort"
+	"strings"
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/helper"
@@ -58,16 +59,33 @@ type subprog struct {
 
 	reached    bool // a global function that is called
 	done       bool // a global function that has been verified
-	callback   bool // its address is taken
 	calledBack bool // some path has it called back, at once or later; or it is the exception callback
 	async      bool // it runs on its own later
 	tailCall   bool // it has a tail call
 	ldAbs      bool
-	movesPkt   bool // it, or what it calls, may move the packet
-	mightSleep bool
+	effects    effect
 	escapes    bool // frame addresses go where the analysis of the stack cannot follow
 	calls      []int32
 	stack      int // bytes of its frame
+}
+
+// effect is what a function, or one that it calls, may do.
+type effect uint8
+
+const (
+	movesPkt    effect = 1 << iota // move the packet
+	mightSleep                     // sleep
+	dynptrWrite                    // write through a dynptr
+	dynptrOfPkt                    // make a dynptr of an skb
+)
+
+// has reports whether a function may do something of e.
+func (f *subprog) has(e effect) bool { return f.effects&e != 0 }
+
+// movesPacket reports whether a function may move the packet; by a write through a dynptr, too, which Linux
+// does not think of.
+func (f *subprog) movesPacket() bool {
+	return f.has(movesPkt) || f.has(dynptrWrite) && f.has(dynptrOfPkt)
 }
 
 // structure checks what can be seen without following values: functions, jumps, opcodes,
@@ -482,19 +500,17 @@ func (v *verifier) findEffects() {
 				f.calls = append(f.calls, int32(v.funcOf(in.target)))
 			case asm.KindLoadImm64:
 				if in.Src == asm.PseudoFunc {
-					callee := v.funcOf(in.target)
-					f.calls = append(f.calls, int32(callee))
-					v.funcs[callee].callback = true
+					f.calls = append(f.calls, int32(v.funcOf(in.target)))
 				}
 			case asm.KindCallHelper:
 				if in.Imm == int64(asm.FnTailCall) {
-					f.movesPkt, v.anyTailCall = true, true
+					v.anyTailCall = true
+					f.effects |= movesPkt
 				} else if p := v.helperProto(asm.BuiltinFunc(in.Imm)); p != nil {
-					f.movesPkt = f.movesPkt || p.MovesPacket
-					f.mightSleep = f.mightSleep || p.Sleeps
+					f.effects |= helperEffects(p)
 				}
 			case asm.KindCallKfunc:
-				v.kfuncEffects(f, v.p.Kfuncs[in.Imm].Name)
+				f.effects |= kfuncEffects(v.p.Kfuncs[in.Imm].Name)
 			}
 		}
 	}
@@ -504,23 +520,44 @@ func (v *verifier) findEffects() {
 			f := &v.funcs[i]
 			for _, c := range f.calls {
 				g := &v.funcs[c]
-				if g.movesPkt && !f.movesPkt || g.mightSleep && !f.mightSleep {
-					f.movesPkt, f.mightSleep = f.movesPkt || g.movesPkt, f.mightSleep || g.mightSleep
-					changed = true
-				}
+				changed = changed || g.effects&^f.effects != 0
+				f.effects |= g.effects
 			}
 		}
 	}
 }
 
-func (v *verifier) kfuncEffects(f *subprog, name string) {
-	switch name {
-	case "bpf_xdp_pull_data":
-		f.movesPkt = true
+func helperEffects(p *helper.Proto) (e effect) {
+	if p.MovesPacket {
+		e |= movesPkt
 	}
-	if k, ok := linux.KfuncByName(name); ok && k.Flags&linux.KfSleepable != 0 {
-		f.mightSleep = true
+	if p.Sleeps {
+		e |= mightSleep
 	}
+	if p.ID == asm.FnDynptrWrite {
+		e |= dynptrWrite
+	}
+	return e
+}
+
+func kfuncEffects(name string) (e effect) {
+	k, ok := linux.KfuncByName(name)
+	if !ok {
+		return 0
+	}
+	if k.MovesPacket() {
+		e |= movesPkt
+	}
+	if k.Flags&linux.KfSleepable != 0 {
+		e |= mightSleep
+	}
+	if writesDynptr(name) {
+		e |= dynptrWrite
+	}
+	if strings.HasPrefix(name, "bpf_dynptr_from_skb") {
+		e |= dynptrOfPkt
+	}
+	return e
 }
 
 // findMarks says where states are compared and where history is kept (visit_insn).

@@ -55,6 +55,7 @@ const (
 	errnoEFAULT   = 14
 	errnoEBUSY    = 16
 	errnoEINVAL   = 22
+	errnoEPROTO   = 71
 	errnoENOTSUPP = 524
 )
 

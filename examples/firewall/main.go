@@ -48,6 +48,9 @@ func main() {
 	pcap := flag.String("pcap", "", "capture file to judge (default: an included one)")
 	rulesFile := flag.String("rules", "", "rules (default: four examples)")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		log.Fatalf("firewall: unexpected argument %q: a capture is given by -pcap, rules by -rules", flag.Arg(0))
+	}
 	if err := run(os.Stdout, *pcap, *rulesFile); err != nil {
 		log.Fatal("firewall: ", err)
 	}

@@ -173,6 +173,8 @@ func main() {
 	flag.Parse()
 	var err error
 	switch {
+	case flag.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q: a policy is given by -policy", flag.Arg(0))
 	case *header:
 		_, err = io.WriteString(os.Stdout, onRequest.CHeader())
 	case *listen != "":

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,8 +17,10 @@ import (
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/helper"
+	"github.com/sandbpf/sandbpf/internal/kernel"
 	"github.com/sandbpf/sandbpf/internal/listing"
 	"github.com/sandbpf/sandbpf/interp"
+	"github.com/sandbpf/sandbpf/jit"
 )
 
 var losersFile = flag.String("losers", "", "`FILE` to append the machine code of programs to that are slower than in Linux")
@@ -112,6 +115,30 @@ func (s *subject) onLinuxNative(t testing.TB) ([]byte, iter.Seq2[int, int]) {
 				}
 				base += uint64(lens[j])
 			}
+		}
+	}
+}
+
+// TestHot finds the loop of a program, in our machine code and in Linux's.
+func TestHot(t *testing.T) {
+	if err := jit.Available(); err != nil {
+		t.Skip(err)
+	}
+	if err := kernel.Available(); err != nil {
+		t.Skip(err)
+	}
+	for _, s := range subjects(t, "") {
+		if s.name != "fnv1a" {
+			continue
+		}
+		var b strings.Builder
+		s.writeHot(t, &b)
+		ours, theirs, ok := strings.Cut(b.String(), "; fnv1a, Linux")
+		require.True(t, ok)
+		for _, text := range []string{ours, theirs} {
+			require.Contains(t, text, "hash *= 0x100000001b3ULL;")
+			require.Contains(t, text, "imul")
+			require.NotContains(t, text, "PACKET(p, ctx)", "which is done once only")
 		}
 	}
 }

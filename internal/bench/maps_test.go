@@ -1,19 +1,15 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf"
@@ -21,7 +17,6 @@ import (
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/kernel"
 	"github.com/sandbpf/sandbpf/jit"
-	"github.com/sandbpf/sandbpf/loader"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -304,79 +299,4 @@ func eventsOf(t testing.TB, p *sandbpf.Program, data []byte, goroutines int) uin
 	}
 	wg.Wait()
 	return p.Stats().Runs - before
-}
-
-// BenchmarkFirewall times a packet of examples/firewall from the hook, beside Linux's test
-// run of the same object and packets.
-func BenchmarkFirewall(b *testing.B) {
-	if b.N > 1 { // it times itself
-		return
-	}
-	object := filepath.Join("..", "..", "examples", "firewall", "bpf", "firewall.o")
-	packets := capturedPackets(b)
-	const repeat = 2000
-	spec, err := loader.LoadSpec(object)
-	require.NoError(b, err)
-	v, err := sandbpf.New(sandbpf.WithCPUs(1))
-	require.NoError(b, err)
-	b.Cleanup(func() { v.Close() })
-	point := hooks.NewXDP("bench")
-	link, err := point.Attach(load(b, v, spec).Program("firewall"))
-	require.NoError(b, err)
-	b.Cleanup(func() { link.Detach() })
-	cpu, err := v.Acquire()
-	require.NoError(b, err)
-	b.Cleanup(cpu.Release)
-	linux := firewallOnLinux(b, object)
-	var res hooks.XDPResult
-	var ours, theirs []float64
-	for range rounds {
-		for _, data := range packets {
-			began := time.Now()
-			for range repeat {
-				if err := point.FireOn(cpu, &hooks.XDPEvent{Packet: data}, &res); err != nil {
-					b.Fatal(err)
-				}
-			}
-			ours = append(ours, float64(time.Since(began).Nanoseconds())/repeat)
-			if linux != nil {
-				res, err := linux.Run(data, nil, repeat)
-				require.NoError(b, err)
-				theirs = append(theirs, float64(res.Duration.Nanoseconds()))
-			}
-		}
-	}
-	fmt.Printf("\nfirewall: %.1f ns per packet", median(ours))
-	if theirs != nil {
-		fmt.Printf(", Linux %.1f ns: %.2f (bar: at most 1.00)", median(theirs), median(ours)/median(theirs))
-	}
-	fmt.Println()
-}
-
-// firewallOnLinux returns the program as the kernel has it, nil if there is none to ask.
-func firewallOnLinux(b *testing.B, object string) *kernel.Loaded {
-	if kernel.Available() != nil {
-		return nil
-	}
-	spec, err := ebpf.LoadCollectionSpec(object)
-	require.NoError(b, err)
-	coll, err := kernel.LoadSpec(spec)
-	require.NoError(b, err)
-	b.Cleanup(func() { coll.Close() })
-	return coll.Programs["firewall"]
-}
-
-// capturedPackets returns the packets of the example's capture.
-func capturedPackets(b testing.TB) (list [][]byte) {
-	data, err := os.ReadFile(filepath.Join("..", "..", "examples", "firewall", "sample.pcap"))
-	require.NoError(b, err)
-	r, err := pcapgo.NewReader(bytes.NewReader(data))
-	require.NoError(b, err)
-	for {
-		p, _, err := r.ReadPacketData()
-		if err != nil {
-			return list
-		}
-		list = append(list, p)
-	}
 }

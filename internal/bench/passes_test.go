@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -32,6 +33,26 @@ func (s *subject) without(t testing.TB, passes lower.Pass) (variant, float64) {
 	x := hooks.NewExecutable(cfg)
 	t.Cleanup(x.Release)
 	return variant{x}, float64(code.Size()) / float64(len(s.spec.Instructions))
+}
+
+// TestPassesAgree has the programs compute the same without each of the passes.
+func TestPassesAgree(t *testing.T) {
+	if err := jit.Available(); err != nil {
+		t.Skip(err)
+	}
+	for _, folder := range []string{"", "holdout"} {
+		for _, s := range subjects(t, folder) {
+			want := hooks.TestRun{Data: s.packet}
+			require.NoError(t, hooks.Test(context.Background(), s.program, &want), s.name)
+			for pass, name := range lower.Passes() {
+				v, _ := s.without(t, pass)
+				got := hooks.TestRun{Data: s.packet}
+				require.NoError(t, hooks.Test(context.Background(), v, &got), "%s without %s", s.name, name)
+				require.Equal(t, want.Ret, got.Ret, "%s without %s", s.name, name)
+				require.Equal(t, s.program.Stats().Instructions, v.x.Stats().Instructions, "%s without %s", s.name, name)
+			}
+		}
+	}
 }
 
 // passRow is what the programs of a folder become with some passes left out.

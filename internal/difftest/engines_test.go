@@ -24,9 +24,11 @@ import (
 // engineRunner runs accepted programs on one engine, each with maps of its own.
 type engineRunner struct {
 	*runner
-	native bool
-	run    hooks.TestRun // reused
-	out    outcome       // of the program that ran last
+	native, sanitize bool
+	run              hooks.TestRun // reused
+	out              outcome       // of the program that ran last
+	ran              *prog.Program // likewise
+	packets          [][]byte      // that it has had
 }
 
 func newEngineRunner(t testing.TB, native bool) *engineRunner {
@@ -47,7 +49,7 @@ func (e *engineRunner) compile(c *Case, s *Subject, proof *verifier.Proof) (name
 			engine, free = code, func() { require.NoError(e.t, code.Close()) }
 		}
 	} else {
-		engine, err = interp.Compile(p, interp.Env{Maps: list, Helper: helper.Bodies, NumCPU: 1})
+		engine, err = interp.Compile(p, interp.Env{Maps: list, Helper: helper.Bodies, NumCPU: 1, Sanitize: e.sanitize})
 	}
 	if bad := (*prog.Error)(nil); errors.As(err, &bad) {
 		return named{}, free, false

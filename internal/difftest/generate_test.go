@@ -79,11 +79,12 @@ type live struct {
 	rows    []*row // for a report
 	dump    string
 	defects int // programs that only Linux's JIT refuses
+	results resultCounts
 	skipped int // endless programs that Linux was not asked of
 }
 
 // compare asks both of a program.
-func (l *live) compare(t *testing.T, seed uint64) {
+func (l *live) compare(t *testing.T, k *kernelRuns, r *results, seed uint64) {
 	c, err := Generate(seed).Case("seed-" + strconv.FormatUint(seed, 10))
 	require.NoError(t, err)
 	if typ := prog.Type(c.ProgType); seed%4 == 0 && typ != prog.Kprobe && typ != prog.Tracepoint {
@@ -99,20 +100,29 @@ func (l *live) compare(t *testing.T, seed uint64) {
 		l.count(&l.skipped)
 		return
 	}
-	asked, err := askKernel(c)
+	asked, err := k.ask(c, func(k kernelProgram) error {
+		if !o.Accepted() {
+			return nil
+		}
+		differs, err := r.compare(c, s, o.Proof, seed, k)
+		if differs != "" {
+			t.Errorf("results differ, seed %d:\n%s%+v", seed, differs, Generate(seed).Insns)
+		}
+		return err
+	})
 	require.NoError(t, err, "seed %d", seed)
 	if strings.HasPrefix(asked.Reason, jitDefect) {
 		l.count(&l.defects)
 		return
 	}
-	r := newRow(asked, o)
-	l.add(r)
+	answer := newRow(asked, o)
+	l.add(answer)
 	// That we need fewer instructions to come to a verdict than Linux allows is no fault.
-	if kind := r.kind(); kind == "crash" || kind == "extra accept" && !agrees(r.LinuxReason, verifier.CodeTooComplex) {
-		t.Errorf("%s, seed %d: %s %s; Linux: %s", kind, seed, r.Code, r.Reason, r.LinuxReason)
+	if kind := answer.kind(); kind == "crash" || kind == "extra accept" && !agrees(answer.LinuxReason, verifier.CodeTooComplex) {
+		t.Errorf("%s, seed %d: %s %s; Linux: %s", kind, seed, answer.Code, answer.Reason, answer.LinuxReason)
 	}
-	if !r.sameReason() && l.dump != "" {
-		l.write(t, seed, c, r)
+	if !answer.sameReason() && l.dump != "" {
+		l.write(t, seed, c, answer)
 	}
 }
 
@@ -141,8 +151,9 @@ func (l *live) write(t *testing.T, seed uint64, c *Case, r *row) {
 	require.NoError(t, os.WriteFile(filepath.Join(l.dump, name), []byte(text), 0o644))
 }
 
-// TestFuzzLive asks the running kernel and our verifier of generated programs. Programs of
-// which they disagree go to the folder -dump, for people to look at.
+// TestFuzzLive asks the running kernel and our verifier of generated programs, and compares
+// what those compute that both accept. Programs of which they disagree go to the folder
+// -dump, for people to look at.
 func TestFuzzLive(t *testing.T) {
 	if err := kernel.Available(); err != nil {
 		t.Skip(err)
@@ -150,13 +161,21 @@ func TestFuzzLive(t *testing.T) {
 	l := &live{dump: *dumpDir, summary: newSummary()}
 	n := seeds(1000)
 	enginetest.Sweep(t, *firstSeed, n, func(t *testing.T) func(uint64) {
-		return func(seed uint64) { l.compare(t, seed) }
+		k, r := newKernelRuns(t), newResults(t)
+		t.Cleanup(func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.results.add(&r.counts)
+		})
+		return func(seed uint64) { l.compare(t, k, r, seed) }
 	})
 	if *reportFile != "" {
 		writeReport(t, *reportFile, l.rows)
 	}
 	s := l.summary
 	t.Logf("%d programs, %d of them endless and not asked for, %d that only Linux's JIT refuses\n%s\n%s", n, l.skipped, l.defects, s, s.details())
+	t.Log(l.results.String())
+	require.Greater(t, l.results.compared, int(n)/10)
 	require.Greater(t, s.share("agree-accept")+s.share("false reject"), 0.5, "too few programs that Linux accepts")
 	require.Less(t, l.skipped, int(n)/10)
 	require.Empty(t, s.unmapped)

@@ -22,6 +22,11 @@ import (
 func askKernel(c *Case) (*Case, error) { return askKernelAt(c, logFigures) }
 
 func askKernelAt(c *Case, logLevel uint32) (*Case, error) {
+	return askKernelWith(c, logLevel, &liveMaps, func(*kernel.Loaded, []*ebpf.Map) error { return nil })
+}
+
+// askKernelWith asks with maps of a cache, and calls use with the answer while it lasts.
+func askKernelWith(c *Case, logLevel uint32, cache *mapCache, use func(*kernel.Loaded, []*ebpf.Map) error) (*Case, error) {
 	p := kernel.Prog{
 		Type: ebpf.ProgramType(c.ProgType), AttachType: ebpf.AttachType(c.AttachType), License: c.License,
 		Flags: c.Flags, AttachBTF: c.AttachBTF, RawMapFDs: c.BadMapFDs, BTF: c.BTF, LogLevel: logLevel,
@@ -38,7 +43,7 @@ func askKernelAt(c *Case, logLevel uint32) (*Case, error) {
 		return nil, err
 	}
 	for i := range c.Maps {
-		m, err := liveMaps.get(&c.Maps[i])
+		m, err := cache.get(&c.Maps[i])
 		if err != nil {
 			return nil, fmt.Errorf("map %d: %w", i, err)
 		}
@@ -63,7 +68,7 @@ func askKernelAt(c *Case, logLevel uint32) (*Case, error) {
 		return nil, err
 	}
 	defer l.Close()
-	return answered(c, l), nil
+	return answered(c, l), use(l, p.Maps)
 }
 
 // answered returns the case with an answer of the kernel.

@@ -9,7 +9,7 @@ import (
 // packets puts a *Event into vm.CPU.Event and fills it in before each run:
 //
 //	e.LoadXDP(frame)               // or e.LoadSKB(frame, l2), then e.SKB fields at will
-//	e.Packet.Publish(c)            // data, data_end and data_meta; memory windows
+//	e.Packet.Offer(c)              // data, data_end and data_meta; memory windows
 //	... fill the context, run ...
 //	e.Packet.Bytes(), e.SKB, e.Redirect, e.Clones
 //
@@ -172,6 +172,8 @@ func (e *Event) LoadXDP(frame []byte) error {
 }
 
 func (e *Event) reset() {
-	e.Redirect = Redirect{}
+	if e.Redirect.Kind != NoRedirect {
+		e.Redirect = Redirect{}
+	}
 	e.Clones = e.Clones[:0]
 }

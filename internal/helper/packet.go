@@ -43,13 +43,14 @@ func sizeError(what string, n int) error {
 //	| headroom | meta | packet bytes ... | tailroom |
 //
 // A program sees [meta, end). The room on both sides is what helpers grow the
-// packet into; its bytes are zero until the packet has been there.
+// packet into; its bytes are zero until the packet has been there. So they read: there may be
+// anything outside of [low, high), which is cleared when the packet gets there.
 type Packet struct {
 	arena           *mem.Arena
 	buf             []byte // the arena
 	meta, data, end int    // offsets in buf
 	frame           int    // offset that end may reach
-	low, high       int    // what is outside of [low, high) is zero
+	low, high       int    // where this packet has been
 }
 
 // Load copies b in, behind headroom free bytes, in a frame of at least that
@@ -59,21 +60,35 @@ func (p *Packet) Load(b []byte, headroom, frame int) error {
 	if len(b) > maxPacket || headroom < 0 || headroom > 1<<16 || frame > maxPacket {
 		return sizeError("packet", len(b))
 	}
-	frame = max(frame, headroom+len(b))
-	if err := p.reserve(frame); err != nil {
+	if err := p.Place(len(b), headroom, max(frame, headroom+len(b))); err != nil {
 		return err
 	}
-	p.data, p.end, p.frame = headroom, headroom+len(b), frame
-	p.meta = p.data
-	if p.low < p.data {
-		clear(p.buf[p.low:min(p.data, p.high)])
-	}
-	if p.high > p.end {
-		clear(p.buf[max(p.end, p.low):p.high])
-	}
 	copy(p.buf[p.data:], b)
+	return nil
+}
+
+// Place is Load for n bytes that are there already, or about to be; the frame is long enough
+// for them.
+func (p *Packet) Place(n, headroom, frame int) error {
+	if n < 0 || n > frame-headroom {
+		return sizeError("packet", n)
+	}
+	if frame > len(p.buf) {
+		if err := p.reserve(frame); err != nil {
+			return err
+		}
+	}
+	p.meta, p.data, p.end, p.frame = headroom, headroom, headroom+n, frame
 	p.low, p.high = p.data, p.end
 	return nil
+}
+
+// Room returns the memory between two offsets, nil if there is none yet.
+func (p *Packet) Room(from, to int) []byte {
+	if to > len(p.buf) {
+		return nil
+	}
+	return p.buf[from:to:to]
 }
 
 // reserve makes the buffer at least n bytes long.
@@ -123,27 +138,36 @@ func (p *Packet) SetMetadata(b []byte) error {
 		return sizeError("packet metadata", len(b))
 	}
 	p.meta = p.data - len(b)
-	copy(p.buf[p.meta:], b)
 	p.low = min(p.low, p.meta)
+	copy(p.buf[p.meta:], b)
 	return nil
 }
 
-// Publish tells c where the packet is: its context pointers and the memory
-// that the run may access. A hook calls it before the run; the helpers that move
-// the packet do so after.
-func (p *Packet) Publish(c *vm.CPU) {
-	if p.arena == nil {
-		c.Ptrs[PtrData], c.Ptrs[PtrDataEnd], c.Ptrs[PtrDataMeta] = 0, 0, 0
-		c.SetPacket(0, 0, 0)
-		return
+// Publish tells c, which is running, where the packet is: its context pointers and the memory
+// that the run may access. Helpers that move the packet call it.
+func (p *Packet) Publish(c *vm.CPU) { c.SetPacket(p.point(c)) }
+
+// Offer is Publish before the run, which a hook calls.
+func (p *Packet) Offer(c *vm.CPU) { c.OfferPacket(p.point(c)) }
+
+// point sets the context's pointers and returns them.
+func (p *Packet) point(c *vm.CPU) (meta, data, end uintptr) {
+	if p.arena != nil {
+		base := p.arena.Addr()
+		meta, data, end = base+uintptr(p.meta), base+uintptr(p.data), base+uintptr(p.end)
 	}
-	base := p.arena.Addr()
-	meta, data, end := base+uintptr(p.meta), base+uintptr(p.data), base+uintptr(p.end)
 	c.Ptrs[PtrData], c.Ptrs[PtrDataEnd], c.Ptrs[PtrDataMeta] = uint64(data), uint64(end), uint64(meta)
-	c.SetPacket(meta, data, end)
+	return meta, data, end
 }
 
-// touched widens what may be other than zero to what the packet covers now.
-func (p *Packet) touched() {
-	p.low, p.high = min(p.low, p.meta), max(p.high, p.end)
+// claim is called before the packet covers [from, to): where it has not been yet, it finds zeros.
+func (p *Packet) claim(from, to int) {
+	if from < p.low {
+		clear(p.buf[from:p.low])
+		p.low = from
+	}
+	if to > p.high {
+		clear(p.buf[p.high:to])
+		p.high = to
+	}
 }

@@ -24,9 +24,14 @@ func TestRoomIsClear(t *testing.T) {
 		require.Equal(t, make([]byte, 100), w.e.Packet.Metadata())
 		require.Zero(t, w.must(t, asm.FnXdpAdjustHead, w.c.CtxAddr(), neg(100)))
 		require.Equal(t, append(make([]byte, 100), frame(60)...), w.e.Packet.Bytes())
-		for _, b := range [][]byte{w.e.Packet.buf[:w.e.Packet.low], w.e.Packet.buf[w.e.Packet.high:]} {
-			require.Equal(t, make([]byte, len(b)), b)
-		}
+		require.Zero(t, w.must(t, asm.FnXdpAdjustTail, w.c.CtxAddr(), 3000))
+		require.Equal(t, make([]byte, 3000), w.e.Packet.Bytes()[160:])
+
+		w.begin(t, "sched_cls", full)
+		w.begin(t, "sched_cls", frame(60))
+		require.Zero(t, w.must(t, asm.FnSkbChangeHead, w.c.CtxAddr(), 500, 0))
+		require.Zero(t, w.must(t, asm.FnSkbChangeTail, w.c.CtxAddr(), 2000, 0))
+		require.Equal(t, append(append(make([]byte, 500), frame(60)...), make([]byte, 1440)...), w.e.Packet.Bytes())
 	}
 }
 

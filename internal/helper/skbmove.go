@@ -41,8 +41,8 @@ func (e *Event) push(n int) bool {
 	}
 	p.data -= n
 	p.meta -= n
+	p.claim(p.meta, p.end)
 	e.SKB.CsumStart += n
-	p.touched()
 	return true
 }
 
@@ -54,6 +54,7 @@ func (e *Event) slide(room int) bool {
 	if p.reserve(p.end+n) != nil {
 		return false
 	}
+	p.claim(p.meta+n, p.end+n)
 	copy(p.buf[p.meta+n:p.end+n], p.buf[p.meta:p.end])
 	p.meta, p.data, p.end = p.meta+n, p.data+n, p.end+n
 	p.frame = max(p.frame, p.end)
@@ -62,7 +63,6 @@ func (e *Event) slide(room int) bool {
 	if s.transport != none {
 		s.transport += n
 	}
-	p.touched()
 	return true
 }
 
@@ -156,13 +156,13 @@ func skbChangeTail(c *vm.CPU, args *[5]uint64) (uint64, error) {
 		if p.reserve(end) != nil {
 			return errno(maps.ENOMEM), nil
 		}
+		p.claim(p.data, end)
 		clear(p.buf[p.end:end])
 		p.frame = max(p.frame, end)
 	} else if s := &e.SKB; s.Csum == CsumComplete {
 		s.CsumValue = csumSub(s.CsumValue, csumBlock(p.buf[end:p.end], int(n)))
 	}
 	p.end = end
-	p.touched()
 	changed := ChangeLen
 	if s := &e.SKB; s.GSOSize != 0 {
 		s.GSOSize, s.GSOSegs, s.GSOType = 0, 0, 0

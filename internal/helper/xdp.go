@@ -16,9 +16,9 @@ func xdpAdjustHead(c *vm.CPU, args *[5]uint64) (uint64, error) {
 	if data < xdpFrameHdr+metaLen || data > p.end-ethHeader {
 		return errno(maps.EINVAL), nil
 	}
+	p.claim(p.meta+off, p.end)
 	copy(p.buf[p.meta+off:data], p.buf[p.meta:p.data])
 	p.meta, p.data = p.meta+off, data
-	p.touched()
 	p.Publish(c)
 	return 0, nil
 }
@@ -34,10 +34,10 @@ func xdpAdjustTail(c *vm.CPU, args *[5]uint64) (uint64, error) {
 		return errno(maps.EINVAL), nil
 	}
 	if end > p.end {
+		p.claim(p.data, end)
 		clear(p.buf[p.end:end])
 	}
 	p.end = end
-	p.touched()
 	p.Publish(c)
 	return 0, nil
 }
@@ -56,8 +56,8 @@ func xdpAdjustMeta(c *vm.CPU, args *[5]uint64) (uint64, error) {
 	if n := p.data - meta; n%4 != 0 || n > maxMeta {
 		return errno(eACCES), nil
 	}
+	p.claim(meta, p.end)
 	p.meta = meta
-	p.touched()
 	p.Publish(c)
 	return 0, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/verifier"
 )
 
 // inline makes in what a call of a helper does, if that is little enough.
@@ -19,21 +20,38 @@ func (b *builder) inline(fn asm.BuiltinFunc, in *Ins) bool {
 		in.Op = Random
 	case asm.FnMapLookupElem:
 		addr, ok := b.constantIn(asm.R1)
-		off, onFrame := b.frameOffset(asm.R2)
-		if !ok || !onFrame || off < -prog.StackSize || off > -4 {
+		if !ok {
 			return false
 		}
 		cells, ok := b.env.Cells(addr)
 		if !ok || cells.Stride > math.MaxInt32 || cells.CPUStride > math.MaxInt32 {
 			return false
 		}
-		in.Op, in.A, in.Disp, in.Imm = Lookup, Reg(asm.R10), int32(off), int64(len(b.Cells))
+		switch off, onFrame := b.frameOffset(asm.R2); {
+		case onFrame && off >= -prog.StackSize && off <= -4:
+			in.A, in.Disp = Reg(asm.R10), int32(off)
+		case b.provedArgument():
+			in.A = Reg(asm.R2)
+		default:
+			return false
+		}
+		in.Op, in.Imm = Lookup, int64(len(b.Cells))
 		b.Cells = append(b.Cells, cells)
 	default:
 		return false
 	}
 	in.Dst, in.Wide = Reg(asm.R0), true
 	return true
+}
+
+// provedArgument reports whether the memory that the call at hand reads is proved to be there.
+// What lies in the program's own memory the verifier does not note.
+func (b *builder) provedArgument() bool {
+	if b.env.Proof == nil {
+		return false
+	}
+	p := &b.env.Proof.Insns[b.slot]
+	return p.Map >= 0 && (p.Access.Proved || p.Access.Memory == verifier.MemNone)
 }
 
 // maxBehind is how far back inline looks for what an argument is.

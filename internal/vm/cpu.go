@@ -71,6 +71,11 @@ type CPU struct {
 	Owner   any    // the engine's own state of this CPU
 	HookMem any    // the hooks' memory of this CPU; an io.Closer is closed with the machine
 
+	// A packet that Packet and Meta do not stand for yet, if offered: where its metadata, it
+	// itself and its end are.
+	offered                            bool
+	offeredMeta, offeredAt, offeredEnd uintptr
+
 	stack    *mem.Arena
 	maxDepth int // frames below this index may hold bytes of an earlier run
 	ctxAddr  uintptr
@@ -125,13 +130,20 @@ func (c *CPU) Stack() unsafe.Pointer { return c.stack.Base() }
 // Begin makes the CPU ready for a run: an empty stack, no records, no buffers.
 // The hook has set context and packet before.
 func (c *CPU) Begin() {
-	for i := range c.maxDepth {
-		c.PopFrame(i)
-	}
+	c.BeginRest()
 	used := c.maxDepth * prog.StackSize
 	b := c.stack.Bytes()
 	clear(b[prog.MaxFrames*prog.StackSize-used : prog.MaxFrames*prog.StackSize])
 	c.maxDepth = 0
+}
+
+// BeginRest is Begin without the stack, for a run that began with BeginBare and turns out
+// to need more.
+func (c *CPU) BeginRest() {
+	for i := range c.maxDepth {
+		c.PopFrame(i)
+	}
+	c.TakePacket()
 	c.Done, c.TailCalls = 0, 0
 	c.granted = c.granted[:0]
 	for _, w := range c.loose {
@@ -142,12 +154,15 @@ func (c *CPU) Begin() {
 }
 
 // BeginBare is Begin for a run that nothing is granted and whose frames nobody looks up:
-// of its n frames only the memory is made ready.
-func (c *CPU) BeginBare(n int) {
+// of its n frames only the memory is made ready, and of that only as many bytes as it uses.
+func (c *CPU) BeginBare(n, bytes int) {
 	b := c.stack.Bytes()
-	clear(b[(prog.MaxFrames-n)*prog.StackSize : prog.MaxFrames*prog.StackSize])
+	clear(b[prog.MaxFrames*prog.StackSize-bytes : prog.MaxFrames*prog.StackSize])
 	c.maxDepth = max(c.maxDepth, n)
 }
+
+// Holds reports whether the run holds something that End has to take back.
+func (c *CPU) Holds() bool { return len(c.records)+len(c.buffers) != 0 }
 
 // End takes back what the run still holds and reports how many records it leaked.
 // The owners of leaked records are told by abandon, which may be nil.
@@ -175,6 +190,9 @@ func (c *CPU) End(abandon func(owner any, r mem.Region)) int {
 // SetCtx gives the context at addr to the next run. A plain layout is open to
 // direct access, others are reached field by field.
 func (c *CPU) SetCtx(l *prog.CtxLayout, addr uintptr, size int) {
+	if l != nil && l == c.Layout && addr == c.ctxAddr && uintptr(size) == c.ctxLen {
+		return // as it is: most events of a CPU are of one hook
+	}
 	c.Layout, c.ctxAddr, c.ctxLen = l, addr, uintptr(size)
 	if l == nil || l.Plain() && allWritable(l) {
 		c.Ctx.Set(mem.Region{Addr: addr, Len: uintptr(size), Kind: mem.KindCtx, Perm: mem.ReadWrite})
@@ -209,8 +227,22 @@ func (c *CPU) CtxAddr() uint64 { return uint64(c.ctxAddr) }
 
 // SetPacket gives the bytes [data, end) to the run, and [meta, data) as metadata.
 func (c *CPU) SetPacket(meta, data, end uintptr) {
-	c.Packet.Set(mem.Region{Addr: data, Len: end - data, Kind: mem.KindPacket, Perm: mem.ReadWrite})
-	c.Meta.Set(mem.Region{Addr: meta, Len: data - meta, Kind: mem.KindMeta, Perm: mem.ReadWrite})
+	c.offered = false
+	c.Packet.set(data, end-data, mem.KindPacket)
+	c.Meta.set(meta, data-meta, mem.KindMeta)
+}
+
+// OfferPacket is SetPacket for the run that begins next, if that needs windows: programs of
+// which all is proved seldom do.
+func (c *CPU) OfferPacket(meta, data, end uintptr) {
+	c.offered, c.offeredMeta, c.offeredAt, c.offeredEnd = true, meta, data, end
+}
+
+// TakePacket makes the windows stand for the packet that was offered.
+func (c *CPU) TakePacket() {
+	if c.offered {
+		c.SetPacket(c.offeredMeta, c.offeredAt, c.offeredEnd)
+	}
 }
 
 // AddRecord gives a ring-buffer record to the run; owner is for [CPU.TakeRecord].

@@ -31,6 +31,11 @@ func TestWindowIsExact(t *testing.T) {
 			var w Window
 			r := mem.Region{Addr: base, Len: length, Kind: mem.KindBuffer, Perm: perm}
 			w.Set(r)
+			if perm == mem.ReadWrite {
+				var same Window
+				same.set(base, length, mem.KindBuffer)
+				require.Equal(t, w, same)
+			}
 			for log := range 4 {
 				size := uintptr(1) << log
 				for addr := base - 12; addr < base+32; addr++ {

@@ -31,6 +31,19 @@ func (w *Window) Set(r mem.Region) {
 	w.limits()
 }
 
+// set is Set for a region without a name that may be read and written, for every event.
+func (w *Window) set(addr, n uintptr, kind mem.Kind) {
+	w.Base = mem.Pointer(addr)
+	w.kind, w.perm, w.len, w.name = kind, mem.ReadWrite, n, ""
+	if n-8 > maxWindow-8 { // shorter than the longest access, or too long for the limits
+		w.limits()
+		return
+	}
+	l := uint32(n)
+	w.RLim[0], w.RLim[1], w.RLim[2], w.RLim[3] = l, l-1, l-3, l-7
+	w.WLim[0], w.WLim[1], w.WLim[2], w.WLim[3] = l, l-1, l-3, l-7
+}
+
 // Clear makes w admit nothing.
 func (w *Window) Clear() { *w = Window{} }
 

@@ -1,0 +1,165 @@
+package hooks_test
+
+import (
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf"
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/internal/vm"
+)
+
+// newFrame returns a frame with a packet.
+func newFrame(t testing.TB, packet []byte) *hooks.XDPFrame {
+	f, err := hooks.NewXDPFrame()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	require.Len(t, f.Buffer(), hooks.MaxXDPFrame)
+	require.NoError(t, f.SetLen(copy(f.Buffer(), packet)))
+	return f
+}
+
+// framePrograms do everything to a packet that a program can do to it.
+var framePrograms = map[string]string{
+	"pass":     "r0 = 2\nexit",
+	"fields":   "r0 = *(u32 *)(r1 + 12)\nr2 = *(u32 *)(r1 + 16)\nr2 <<= 8\nr0 |= r2\nexit",
+	"length":   "r0 = *(u32 *)(r1 + 4)\nr2 = *(u32 *)(r1 + 0)\nr0 -= r2\nexit",
+	"write":    "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr4 = r2\nr4 += 14\nr0 = 1\nif r4 > r3 goto out\n*(u8 *)(r2 + 3) = 0x77\nr0 = 3\nout: exit",
+	"head":     "r2 = -14\ncall bpf_xdp_adjust_head\nr0 = 2\nexit",
+	"shorter":  "r2 = 20\ncall bpf_xdp_adjust_head\nr0 = 2\nexit",
+	"tail":     "r2 = 100\ncall bpf_xdp_adjust_tail\nr0 = 2\nexit",
+	"meta":     "r6 = r1\nr2 = -8\ncall bpf_xdp_adjust_meta\nr2 = *(u32 *)(r6 + 8)\nr3 = *(u32 *)(r6 + 0)\nr4 = r2\nr4 += 8\nif r4 > r3 goto out\n*(u64 *)(r2 + 0) = 5\nout: r0 = 2\nexit",
+	"redirect": "r1 = 7\nr2 = 0\ncall bpf_redirect\nexit",
+}
+
+// TestFrames has frames meet what copied packets meet, on each engine, alone and in a batch.
+func TestFrames(t *testing.T) {
+	packets := [][]byte{frame(14, 0x800), frame(60, 0x800), frame(1500, 0x86dd), frame(60, 0x806)}
+	for name, text := range framePrograms {
+		for _, options := range [][]sandbpf.Option{nil, {sandbpf.WithEngine(sandbpf.Interpreter)}} {
+			v := newVM(t, options...)
+			p := xdpPoint(t, v, text)
+			var frames []*hooks.XDPFrame
+			for i, data := range packets {
+				f := newFrame(t, data)
+				f.IngressIfindex, f.RxQueueIndex = uint32(i+1), uint32(i+2)
+				frames = append(frames, f)
+			}
+			for round := range 2 {
+				if round == 1 {
+					cpu, err := v.Acquire()
+					require.NoError(t, err)
+					for i, f := range frames {
+						require.NoError(t, f.SetLen(copy(f.Buffer(), packets[i])))
+						require.NoError(t, p.FireFramesOn(cpu, frames[i:i+1]))
+					}
+					cpu.Release()
+				} else {
+					require.NoError(t, p.FireFrames(frames))
+				}
+				for i, f := range frames {
+					var want hooks.XDPResult
+					require.NoError(t, p.Fire(&hooks.XDPEvent{Packet: packets[i], IngressIfindex: f.IngressIfindex, RxQueueIndex: f.RxQueueIndex}, &want))
+					require.Equal(t, want.Action, f.Action, "%s, packet %d", name, i)
+					require.Equal(t, want.Packet, f.Packet(), "%s, packet %d", name, i)
+					require.Equal(t, append([]byte{}, want.Meta...), append([]byte{}, f.Meta()...), name)
+					require.Equal(t, want.Redirect, f.Redirect(), name)
+					require.NoError(t, f.Err)
+				}
+			}
+		}
+	}
+}
+
+// Without SetLen, an event begins with what the one before has left.
+func TestFrameAgain(t *testing.T) {
+	p := xdpPoint(t, newVM(t), "r2 = -4\ncall bpf_xdp_adjust_head\nr0 = 2\nexit")
+	f := newFrame(t, frame(60, 0x800))
+	for n := range 3 {
+		require.NoError(t, p.FireFrames([]*hooks.XDPFrame{f}))
+		require.Equal(t, append(make([]byte, 4*(n+1)), frame(60, 0x800)...), f.Packet())
+	}
+	require.NoError(t, f.SetLen(60))
+	require.Equal(t, frame(60, 0x800), f.Packet())
+	require.Error(t, f.SetLen(hooks.MaxXDPFrame+1))
+	require.Error(t, f.SetLen(-1))
+	require.Equal(t, frame(60, 0x800), f.Packet())
+}
+
+// A fault aborts its own frame only, and a frame that was closed has no packet.
+func TestFrameFaults(t *testing.T) {
+	v := unverified(t)
+	p := xdpPoint(t, v, "r2 = *(u32 *)(r1 + 0)\nr0 = *(u8 *)(r2 + 20)\nexit")
+	frames := []*hooks.XDPFrame{newFrame(t, frame(60, 0x800)), newFrame(t, frame(20, 0x800)), newFrame(t, frame(60, 0x800))}
+	closed, err := hooks.NewXDPFrame()
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	require.Nil(t, closed.Buffer())
+	err = p.FireFrames(append(frames, closed))
+	require.ErrorIs(t, err, vm.ErrAccess)
+	require.Equal(t, err, frames[1].Err)
+	require.Equal(t, hooks.XDPAborted, frames[1].Action)
+	require.ErrorIs(t, closed.Err, vm.ErrAccess)
+	for _, f := range []*hooks.XDPFrame{frames[0], frames[2]} {
+		require.NoError(t, f.Err)
+		require.Equal(t, hooks.XDPAction(f.Packet()[20]), f.Action)
+	}
+
+	// What was a frame's memory is none of later events.
+	h, err := hooks.New[struct{ Addr uint64 }]("frames")
+	require.NoError(t, err)
+	v = unverified(t, sandbpf.WithCPUs(1), sandbpf.WithHook(h))
+	require.NoError(t, xdpPoint(t, v, "r0 = 2\nexit").FireFrames(frames[:1]))
+	_, err = h.Attach(load(t, v, h.Type(), parse(t, "r1 = *(u64 *)(r1 + 0)\nr0 = *(u8 *)(r1 + 0)\nexit")...))
+	require.NoError(t, err)
+	_, err = h.Fire(&struct{ Addr uint64 }{uint64(reflect.ValueOf(frames[0].Packet()).Pointer())})
+	require.ErrorIs(t, err, vm.ErrAccess)
+}
+
+func TestFramesDoNotAllocate(t *testing.T) {
+	v := newVM(t)
+	p := xdpPoint(t, v, "r0 = 1\nexit")
+	frames := []*hooks.XDPFrame{newFrame(t, frame(60, 0x800)), newFrame(t, frame(60, 0x800))}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if p.FireFrames(frames) != nil || frames[1].SetLen(60) != nil {
+			t.Fatal(frames[0].Err)
+		}
+	}))
+	none := hooks.NewXDP("none")
+	require.NoError(t, none.FireFrames(frames))
+	require.Equal(t, hooks.XDPPass, frames[1].Action)
+}
+
+// TestFramesConcurrently fires frames of several goroutines while the program is replaced:
+// it is the one or the other.
+func TestFramesConcurrently(t *testing.T) {
+	v := newVM(t, sandbpf.WithCPUs(2))
+	p := hooks.NewXDP("eth0")
+	drop, pass := parse(t, "r0 = 1\nexit"), parse(t, "r0 = 2\nexit")
+	link, err := p.Attach(load(t, v, hooks.XDP, drop...))
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 3 {
+		frames := []*hooks.XDPFrame{newFrame(t, frame(60, 0x800)), newFrame(t, frame(100, 0x800))}
+		wg.Go(func() {
+			for range 2000 {
+				if err := p.FireFrames(frames); err != nil {
+					t.Error(err)
+					return
+				}
+				if a := frames[0].Action; a != frames[1].Action || a != hooks.XDPDrop && a != hooks.XDPPass {
+					t.Errorf("actions %v and %v in a batch", a, frames[1].Action)
+				}
+			}
+		})
+	}
+	for i := range 50 {
+		require.NoError(t, link.Replace(load(t, v, hooks.XDP, [][]asm.Instruction{pass, drop}[i%2]...)))
+	}
+	wg.Wait()
+	require.NoError(t, link.Detach())
+}
