@@ -1,7 +1,7 @@
 package hooks
 
 // This file copies between Go structs and contexts, and is the only one of this
-// package with unsafe in it. It is sound because a layout is made from the type of
+// package with unsafe in it, also for frames. It is sound because a layout is made from the type of
 // the struct by reflection: every offset and size lies within a T, and what is
 // copied has no Go pointers in it, except byte slices, which are read and written
 // as what they are. T and the type of the layout are the same by construction of
@@ -13,6 +13,13 @@ import (
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
+
+// frameRuns returns the runs of frames, which they begin with: a pointer to the one is a pointer
+// to the other.
+func frameRuns(frames []*XDPFrame) []*vm.PacketRun {
+	const begin = -unsafe.Offsetof(XDPFrame{}.run) // does not compile if they do not
+	return unsafe.Slice((**vm.PacketRun)(unsafe.Pointer(unsafe.SliceData(frames))), len(frames))[begin:]
+}
 
 // bytesAt is the n bytes at p+off.
 func bytesAt(p unsafe.Pointer, off, n int) []byte {

@@ -53,9 +53,10 @@ type Config struct {
 // and owned by the program; users have no need of it.
 type Executable struct {
 	Config
-	hook  *Type
-	refs  atomic.Int64
-	stats []cpuStats
+	hook    *Type
+	batcher vm.Batcher // nil: the engine is none
+	refs    atomic.Int64
+	stats   []cpuStats
 }
 
 // cpuStats is written by one CPU at a time, in its own cache line.
@@ -69,6 +70,9 @@ type cpuStats struct {
 // NewExecutable returns an executable with one reference.
 func NewExecutable(cfg Config) *Executable {
 	x := &Executable{Config: cfg, hook: cfg.Hook, stats: make([]cpuStats, cfg.Machine.NumCPU)}
+	if !cfg.Timed {
+		x.batcher, _ = cfg.Engine.(vm.Batcher)
+	}
 	x.refs.Store(1)
 	return x
 }
@@ -128,15 +132,20 @@ func (x *Executable) run(c *vm.CPU) (uint64, error) {
 		e.grant(c)
 	}
 	c.Limit = x.Limit
-	s := &x.stats[c.ID]
 	var began time.Time
 	if x.Timed {
 		began = time.Now()
 	}
 	r0, err := x.Engine.Run(c)
 	if x.Timed {
-		mem.AddOwned(&s.nanos, uint64(time.Since(began)))
+		mem.AddOwned(&x.stats[c.ID].nanos, uint64(time.Since(began)))
 	}
+	return x.ended(c, r0, err)
+}
+
+// ended counts a run and ends it.
+func (x *Executable) ended(c *vm.CPU, r0 uint64, err error) (uint64, error) {
+	s := &x.stats[c.ID]
 	mem.AddOwned(&s.runs, 1)
 	mem.AddOwned(&s.insns, c.Done)
 	if c.Holds() {

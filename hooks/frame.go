@@ -1,7 +1,10 @@
 package hooks
 
 import (
+	"fmt"
+
 	"github.com/sandbpf/sandbpf/internal/helper"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
@@ -13,20 +16,22 @@ import (
 //	n, err := socket.Read(f.Buffer())
 //	err = f.SetLen(n)
 //	err = point.FireFrames([]*hooks.XDPFrame{f})
-//	if f.Action == hooks.XDPTx { socket.Write(f.Packet()) }
+//	if f.Action() == hooks.XDPTx { socket.Write(f.Packet()) }
 //
 // A frame is for one goroutine at a time. Slices of its memory are good until Close.
 type XDPFrame struct {
-	IngressIfindex uint32
-	RxQueueIndex   uint32
-
-	// Action is what the programs have made of the packet, and Err why it is XDP_ABORTED
-	// where no program said so: a [*vm.Fault], or an error that wraps one of this package's.
-	Action XDPAction
-	Err    error
-
-	event helper.Event
+	run     vm.PacketRun // first, see frameRuns
+	event   helper.Event
+	err     error
+	ifindex uint32
+	queue   uint32
 }
+
+// What PacketRun.Left is of runs that Go has seen to.
+const (
+	seenTo = 1 + iota
+	faulted
+)
 
 // MaxXDPFrame is the length of the longest packet of a frame, in bytes: what Linux has room for in
 // a page, behind XDP_PACKET_HEADROOM and before struct skb_shared_info.
@@ -52,7 +57,54 @@ func (f *XDPFrame) Buffer() []byte {
 // the next event begins with what the last has left. The error is about n, or says that
 // there is no memory after Close.
 func (f *XDPFrame) SetLen(n int) error {
-	return f.event.Packet.Place(n, helper.XDPHeadroom, helper.XDPFrame)
+	if err := f.event.Packet.Place(n, helper.XDPHeadroom, helper.XDPFrame); err != nil {
+		return err
+	}
+	if f.run.Ctx == 0 { // new memory, see SetDevice
+		f.run.Ctx = f.event.Packet.Base()
+		f.writeCtx()
+	}
+	r := &f.run
+	r.Data = r.Ctx + helper.XDPHeadroom
+	r.Meta, r.End = r.Data, r.Data+uint64(n)
+	return nil
+}
+
+// point has the run find the packet where it is.
+func (f *XDPFrame) point() {
+	r := &f.run
+	r.Meta, r.Data, r.End = f.event.Packet.Pointers()
+}
+
+// SetDevice sets ingress_ifindex and rx_queue_index, which are 0 else.
+func (f *XDPFrame) SetDevice(ingressIfindex, rxQueueIndex uint32) {
+	f.ifindex, f.queue = ingressIfindex, rxQueueIndex
+	f.writeCtx()
+}
+
+// writeCtx writes struct xdp_md, for which there is room where Linux has struct xdp_frame: packets
+// do not get there.
+func (f *XDPFrame) writeCtx() {
+	if ctx := f.event.Packet.Room(0, xdpMdSize); ctx != nil {
+		order.PutUint32(ctx[12:], f.ifindex)
+		order.PutUint32(ctx[16:], f.queue)
+	}
+}
+
+// Action returns what the programs have made of the packet; XDP_ABORTED also if Err is not nil.
+func (f *XDPFrame) Action() XDPAction {
+	if f.run.Left == faulted {
+		return XDPAborted
+	}
+	return XDPAction(f.run.Ret)
+}
+
+// Err returns why there is no verdict: a [*vm.Fault], or an error that wraps one of this package's.
+func (f *XDPFrame) Err() error {
+	if f.run.Left != faulted {
+		return nil
+	}
+	return f.err
 }
 
 // Packet returns the packet as it is now: the memory itself.
@@ -61,16 +113,19 @@ func (f *XDPFrame) Packet() []byte { return f.event.Packet.Bytes() }
 // Meta returns the metadata in front of the packet: the memory itself.
 func (f *XDPFrame) Meta() []byte { return f.event.Packet.Metadata() }
 
-// Redirect returns where programs want the packet to go, if Action is XDP_REDIRECT.
+// Redirect returns where programs want the packet to go, if its action is XDP_REDIRECT.
 func (f *XDPFrame) Redirect() Redirect {
-	if f.Action != XDPRedirect {
+	if f.run.Left == 0 || f.Action() != XDPRedirect { // of an earlier event
 		return Redirect{}
 	}
 	return f.event.Redirect
 }
 
 // Close gives the memory back. SetLen gets the frame new one.
-func (f *XDPFrame) Close() error { return f.event.Packet.Close() }
+func (f *XDPFrame) Close() error {
+	f.run = vm.PacketRun{}
+	return f.event.Packet.Close()
+}
 
 // FireFrames gives each of the frames to the programs, in order, and puts into it what became of
 // it. It leases a CPU, and looks which programs there are, once for all. It does not allocate.
@@ -106,40 +161,74 @@ func (p *XDPPoint) FireFramesOn(cpu CPU, frames []*XDPFrame) error {
 // passFrames is what becomes of frames without programs.
 func passFrames(frames []*XDPFrame) {
 	for _, f := range frames {
-		f.Action, f.Err = XDPPass, nil
+		f.run.Ret, f.run.Left = uint64(XDPPass), 0
 	}
 }
 
+// fireFrames runs the programs on frames. A program that is alone runs on as many as it can
+// without coming back here.
 func fireFrames(ch *chain, c *vm.CPU, frames []*XDPFrame) (first error) {
 	m, err := memoryOf(c)
 	if err != nil {
 		return err
 	}
-	ctx := m.ctx[:xdpMdSize]
-	clear(ctx)
 	m.begin(c, ch.hook)
-	host := ch.links[0].exec.Host
-	for _, f := range frames {
-		e := &f.event
-		if e.Redirect.Kind != helper.NoRedirect {
-			e.Redirect = Redirect{}
+	x := ch.links[0].exec
+	batch := x.batcher != nil && len(ch.links) == 1 && x.batcher.Batch(c)
+	for len(frames) > 0 {
+		n, left := 0, false
+		if batch {
+			n, left = x.runBatch(c, frames)
 		}
-		e.Host = host
-		order.PutUint32(ctx[12:], f.IngressIfindex)
-		order.PutUint32(ctx[16:], f.RxQueueIndex)
-		c.Event = e
-		e.Packet.Offer(c)
-		ret, err := ch.run(c)
-		if err == nil {
-			f.Action, f.Err = XDPAction(ret), nil
-			continue
+		if frames = frames[n:]; len(frames) == 0 {
+			break
 		}
-		f.Action, f.Err = XDPAborted, err
-		if first == nil {
+		f := frames[0]
+		frames = frames[1:]
+		err := f.fire(ch, c, func() (uint64, error) {
+			if left {
+				r0, err := x.batcher.FinishRun(c)
+				return x.ended(c, r0, err)
+			}
+			return ch.run(c)
+		})
+		if err != nil && first == nil {
 			first = err
 		}
 	}
 	c.Event = nil
 	c.OfferPacket(0, 0, 0) // the last is the caller's, who may give it back
 	return first
+}
+
+// runBatch runs the program on frames, until one needs to be seen to; see [vm.Batcher].
+func (x *Executable) runBatch(c *vm.CPU, frames []*XDPFrame) (n int, left bool) {
+	c.Limit = x.Limit
+	n, insns, left := x.batcher.RunBatch(c, frameRuns(frames))
+	s := &x.stats[c.ID]
+	mem.AddOwned(&s.runs, uint64(n))
+	mem.AddOwned(&s.insns, insns)
+	return n, left
+}
+
+// fire has a run see the frame.
+func (f *XDPFrame) fire(ch *chain, c *vm.CPU, run func() (uint64, error)) error {
+	e := &f.event
+	if f.run.Ctx == 0 {
+		f.run.Left, f.err = faulted, fmt.Errorf("XDP frame: %w", ErrClosed)
+		return f.err
+	}
+	if e.Redirect.Kind != helper.NoRedirect {
+		e.Redirect = Redirect{}
+	}
+	e.Host = ch.links[0].exec.Host
+	c.Event = e
+	c.SetCtx(ch.hook.Layout, uintptr(f.run.Ctx), xdpMdSize)
+	e.Packet.Offer(c)
+	ret, err := run()
+	f.point() // helpers may have moved it
+	if f.run.Ret, f.run.Left = ret, seenTo; err != nil {
+		f.run.Left, f.err = faulted, err
+	}
+	return err
 }

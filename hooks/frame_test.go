@@ -1,6 +1,8 @@
 package hooks_test
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/maps"
 )
 
 // newFrame returns a frame with a packet.
@@ -46,7 +49,7 @@ func TestFrames(t *testing.T) {
 			var frames []*hooks.XDPFrame
 			for i, data := range packets {
 				f := newFrame(t, data)
-				f.IngressIfindex, f.RxQueueIndex = uint32(i+1), uint32(i+2)
+				f.SetDevice(uint32(i+1), uint32(i+2))
 				frames = append(frames, f)
 			}
 			for round := range 2 {
@@ -63,12 +66,12 @@ func TestFrames(t *testing.T) {
 				}
 				for i, f := range frames {
 					var want hooks.XDPResult
-					require.NoError(t, p.Fire(&hooks.XDPEvent{Packet: packets[i], IngressIfindex: f.IngressIfindex, RxQueueIndex: f.RxQueueIndex}, &want))
-					require.Equal(t, want.Action, f.Action, "%s, packet %d", name, i)
+					require.NoError(t, p.Fire(&hooks.XDPEvent{Packet: packets[i], IngressIfindex: uint32(i + 1), RxQueueIndex: uint32(i + 2)}, &want))
+					require.Equal(t, want.Action, f.Action(), "%s, packet %d", name, i)
 					require.Equal(t, want.Packet, f.Packet(), "%s, packet %d", name, i)
 					require.Equal(t, append([]byte{}, want.Meta...), append([]byte{}, f.Meta()...), name)
 					require.Equal(t, want.Redirect, f.Redirect(), name)
-					require.NoError(t, f.Err)
+					require.NoError(t, f.Err())
 				}
 			}
 		}
@@ -90,6 +93,111 @@ func TestFrameAgain(t *testing.T) {
 	require.Equal(t, frame(60, 0x800), f.Packet())
 }
 
+// What an event asked for is not what the next one does, which asks for nothing.
+func TestFrameRedirectsOnce(t *testing.T) {
+	p := xdpPoint(t, newVM(t), `r2 = *(u32 *)(r1 + 12)
+		r0 = 4
+		if r2 == 0 goto out
+		r1 = 7
+		r2 = 0
+		call bpf_redirect
+		out: exit`)
+	f := newFrame(t, frame(60, 0x800))
+	for n := range 4 {
+		f.SetDevice(uint32(1-n%2), 0)
+		require.NoError(t, p.FireFrames([]*hooks.XDPFrame{f}))
+		require.Equal(t, hooks.XDPRedirect, f.Action())
+		require.Equal(t, uint32(7*(1-n%2)), f.Redirect().Ifindex)
+	}
+}
+
+// TestManyFrames has some of many runs leave native code, in a batch of more frames than run
+// without a look at what else there is to do.
+func TestManyFrames(t *testing.T) {
+	for name, text := range map[string]string{
+		"helper": `r6 = r1
+			r2 = *(u32 *)(r1 + 12)
+			*(u32 *)(r10 - 20) = r2
+			r2 &= 3
+			if r2 != 1 goto out
+			r2 = 4
+			call bpf_xdp_adjust_tail
+			out: r0 = *(u32 *)(r10 - 20)
+			exit`,
+		"record": `r6 = *(u32 *)(r1 + 12)
+			r1 = map[ring]
+			r2 = 8
+			r3 = 0
+			call bpf_ringbuf_reserve
+			if r0 == 0 goto out
+			*(u64 *)(r0 + 0) = r6
+			r1 = r0
+			r2 = 0
+			call bpf_ringbuf_submit
+			out: r0 = r6
+			exit`,
+		"table": `r6 = *(u32 *)(r1 + 12)
+			*(u32 *)(r10 - 4) = r6
+			r2 = r10
+			r2 += -4
+			r1 = map[table]
+			call bpf_map_lookup_elem
+			if r0 == 0 goto none
+			r6 = *(u64 *)(r0 + 0)
+			r6 += 1
+			*(u64 *)(r0 + 0) = r6
+			none: r0 = r6
+			exit`,
+		"endless": `r0 = *(u32 *)(r1 + 12)
+			r2 = r0
+			r2 &= 31
+			if r2 != 0 goto out
+			r2 = 0
+			again: r2 += 1
+			if r2 < 100000 goto again
+			out: exit`,
+	} {
+		var want []string
+		for _, engine := range []sandbpf.Engine{sandbpf.Interpreter, sandbpf.JIT} {
+			v := newVM(t, sandbpf.WithCPUs(1), sandbpf.WithEngine(engine), sandbpf.WithLimit(1000))
+			named := make(map[string]*maps.Map)
+			for _, spec := range []*maps.Spec{{Name: "ring", Type: maps.RingBuf, MaxEntries: 4096},
+				{Name: "table", Type: maps.Array, KeySize: 4, ValueSize: 8, MaxEntries: 50}} {
+				m, err := v.NewMap(spec)
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, m.Close()) })
+				named[spec.Name] = m
+			}
+			program, err := v.LoadProgram(&sandbpf.ProgramSpec{Name: "many", Type: hooks.XDP.Prog, License: "GPL", Instructions: parse(t, text)}, named)
+			require.NoError(t, err)
+			p := hooks.NewXDP("eth0")
+			link, err := p.Attach(program)
+			require.NoError(t, err)
+			var frames []*hooks.XDPFrame
+			for i := range uint32(100) {
+				f := newFrame(t, frame(60, 0x800))
+				f.SetDevice(i, 0)
+				frames = append(frames, f)
+			}
+			var got []string
+			for range 2 {
+				err := p.FireFrames(frames)
+				require.Equal(t, name == "endless", errors.Is(err, vm.ErrBudget), err)
+				for _, f := range frames {
+					got = append(got, fmt.Sprint(f.Action(), len(f.Packet()), f.Err()))
+				}
+			}
+			got = append(got, fmt.Sprint(program.Stats()))
+			if want == nil {
+				want = got
+			}
+			require.Equal(t, want, got, "%s on %v", name, engine)
+			require.NoError(t, link.Detach())
+			require.NoError(t, program.Close())
+		}
+	}
+}
+
 // A fault aborts its own frame only, and a frame that was closed has no packet.
 func TestFrameFaults(t *testing.T) {
 	v := unverified(t)
@@ -101,12 +209,12 @@ func TestFrameFaults(t *testing.T) {
 	require.Nil(t, closed.Buffer())
 	err = p.FireFrames(append(frames, closed))
 	require.ErrorIs(t, err, vm.ErrAccess)
-	require.Equal(t, err, frames[1].Err)
-	require.Equal(t, hooks.XDPAborted, frames[1].Action)
-	require.ErrorIs(t, closed.Err, vm.ErrAccess)
+	require.Equal(t, err, frames[1].Err())
+	require.Equal(t, hooks.XDPAborted, frames[1].Action())
+	require.ErrorIs(t, closed.Err(), hooks.ErrClosed)
 	for _, f := range []*hooks.XDPFrame{frames[0], frames[2]} {
-		require.NoError(t, f.Err)
-		require.Equal(t, hooks.XDPAction(f.Packet()[20]), f.Action)
+		require.NoError(t, f.Err())
+		require.Equal(t, hooks.XDPAction(f.Packet()[20]), f.Action())
 	}
 
 	// What was a frame's memory is none of later events.
@@ -126,12 +234,12 @@ func TestFramesDoNotAllocate(t *testing.T) {
 	frames := []*hooks.XDPFrame{newFrame(t, frame(60, 0x800)), newFrame(t, frame(60, 0x800))}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		if p.FireFrames(frames) != nil || frames[1].SetLen(60) != nil {
-			t.Fatal(frames[0].Err)
+			t.Fatal(frames[0].Err())
 		}
 	}))
 	none := hooks.NewXDP("none")
 	require.NoError(t, none.FireFrames(frames))
-	require.Equal(t, hooks.XDPPass, frames[1].Action)
+	require.Equal(t, hooks.XDPPass, frames[1].Action())
 }
 
 // TestFramesConcurrently fires frames of several goroutines while the program is replaced:
@@ -151,8 +259,8 @@ func TestFramesConcurrently(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if a := frames[0].Action; a != frames[1].Action || a != hooks.XDPDrop && a != hooks.XDPPass {
-					t.Errorf("actions %v and %v in a batch", a, frames[1].Action)
+				if a := frames[0].Action(); a != frames[1].Action() || a != hooks.XDPDrop && a != hooks.XDPPass {
+					t.Errorf("actions %v and %v in a batch", a, frames[1].Action())
 				}
 			}
 		})

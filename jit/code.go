@@ -114,6 +114,7 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
+	batched bool             // runs can follow one another without Go, see batch
 	stack   int              // bytes of stack that a run uses at most, in all frames
 	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
@@ -175,6 +176,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Stats.StackDepth) > 0 {
 		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
 	}
+	code.batched = code.batches(low)
 	if code.pages, err = mem.NewCode(code.native); err != nil {
 		return nil, err
 	}

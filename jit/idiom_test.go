@@ -27,6 +27,10 @@ var idioms = map[string]string{
 	"bytes": "*(u64 *)(r10 - 16) = r1\nr3 = *(u8 *)(r10 - 14)\nr4 = *(u8 *)(r10 - 13)\nw4 <<= 8\nr4 |= r3\nr0 = r4\n" +
 		"r3 = *(u8 *)(r10 - 16)\nr4 = *(u8 *)(r10 - 15)\nr5 = *(u8 *)(r10 - 14)\nr3 <<= 8\nr3 |= r4\nr3 <<= 8\nr3 |= r5\nr4 = *(u8 *)(r10 - 13)\nr3 <<= 8\nr3 |= r4\n" +
 		"r0 += r3\n*(u32 *)(r10 - 12) = r2\nr3 = *(u16 *)(r10 - 12)\nr4 = *(u8 *)(r10 - 10)\nw4 <<= 16\nr3 |= r4\nr4 = *(u8 *)(r10 - 9)\nw4 <<= 24\nr3 |= r4\nr0 ^= r3",
+	"small products": "r0 = r1\nr0 *= 10\nr0 += r2\nw3 = w1\nw3 *= 24\nw3 += w2\nr0 ^= r3\nr3 = r2\nr3 *= 45\nr0 += r3\nw3 = w1\nw3 *= 81\nr0 -= r3\nr3 = r1\nr3 *= 27\nr0 ^= r3\n" +
+		"r3 = r1\nr3 *= 72\nr0 += r3\nr1 <<= 3\nr1 += r0\nw2 <<= 2\nw2 += w1\nr0 ^= r1\nr0 += r2\nr1 *= 6\nr2 *= 15\nr0 ^= r1\nr0 += r2",
+	"extensions": "w0 = w1\nw0 <<= 24\nw0 s>>= 24\nw3 = w2\nw3 <<= 16\nw3 s>>= 16\nr0 += r3\nw3 = w1\nw3 <<= 24\nw3 >>= 24\nr0 ^= r3\nw3 = w2\nw3 <<= 16\nw3 >>= 16\nr0 *= r3\n" +
+		"r1 <<= 48\nr1 s>>= 48\nr0 += r1\nr2 <<= 32\nr2 s>>= 32\nr0 ^= r2",
 	"shifts":      "r3 = 1\nr3 <<= r1\nr4 = r2\nr4 >>= r1\nr4 s>>= r3\nr1 <<= r4\nw2 <<= w1\nr0 = r1\nr0 ^= r2\nr0 += r3\nr0 -= r4",
 	"hash of 31":  "w0 = w2\nw0 *= 31\nw0 += w1",
 	"hash of 33":  "r0 = r2\nr0 *= 33\nr1 += r0\nr0 = r1",

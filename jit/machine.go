@@ -22,6 +22,7 @@ type machine struct {
 	frameEnd *frame                   // the deepest one
 	cpu      *vm.CPU
 	record   record // that a leaf has reserved and the CPU does not know of
+	batch    batch
 
 	code *Code
 	list []*vm.Window // what windows points to

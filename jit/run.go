@@ -67,15 +67,20 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		k.Free()
 		return m.result, nil
 	}
+	return m.finish()
+}
+
+// finish goes on with a run until it is over, and gives the machine back.
+func (m *machine) finish() (uint64, error) {
 	var err error
 	if m.exit != uint64(exitDone) {
 		err = m.serveRun()
 	}
-	return m.finish(err)
+	return m.end(err)
 }
 
-// finish ends a run, or the part of one that Continue has done.
-func (m *machine) finish(err error) (uint64, error) {
+// end ends a run, or the part of one that Continue has done.
+func (m *machine) end(err error) (uint64, error) {
 	if m.record.addr != 0 {
 		m.attach()
 		m.adopt()
@@ -122,7 +127,7 @@ func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
 	m.begin(frame)
 	m.regs[asm.R1] = ctx
 	enter(m)
-	return m.finish(m.serve())
+	return m.end(m.serve())
 }
 
 // begin makes m ready to enter the code at its beginning, in the CPU's frame of that number.

@@ -91,7 +91,7 @@ func (v *verifier) checkALU(in *insn) error {
 // scalarALU computes with two numbers.
 func (v *verifier) scalarALU(in *insn, dst, src *reg) error {
 	info := in.info
-	if !v.leaks && (info.ALU == asm.Add || info.ALU == asm.Sub) && v.masks(in) {
+	if (info.ALU == asm.Add || info.ALU == asm.Sub) && v.masks(in) {
 		if err := v.setMasking(in, masking{number: true}); err != nil {
 			return err
 		}

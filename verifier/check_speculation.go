@@ -23,7 +23,7 @@ type masking struct {
 // checkSpeculative is what Linux asks of pointer arithmetic where speculative execution could carry
 // it out of bounds (sanitize_ptr_alu, sanitize_check_bounds).
 func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg, dstIsPtr bool) error {
-	masks := v.masks(in)
+	masks := v.masks(in) && !v.cur.spec // a speculative path finds the mask as it is
 	var mask masking
 	left := false
 	if masks {
@@ -37,15 +37,15 @@ func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg, dstIsPtr bool)
 			return err
 		}
 		mask = masking{negative: negative, constant: num.isConst(), dstIsPtr: dstIsPtr, limit: limit}
-		if !mask.constant {
-			v.limitsMatter = true
-			s, err := v.push(v.insnIdx+1, v.insnIdx, errnoENOMEM) // where masking makes it 0
-			if err != nil {
-				return err
-			}
-			s.spec = true
-			s.cur().regs[in.Dst] = *ptr
+		v.limitsMatter = v.limitsMatter || !mask.constant
+	}
+	if v.masks(in) && !num.isConst() {
+		s, err := v.push(v.insnIdx+1, v.insnIdx, errnoENOMEM) // where masking makes it 0
+		if err != nil {
+			return err
 		}
+		s.spec = true
+		s.cur().regs[in.Dst] = *ptr
 	}
 	switch dst.kind {
 	case ptrStack:
@@ -71,9 +71,9 @@ func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg, dstIsPtr bool)
 	return v.setMasking(in, mask)
 }
 
-// masks reports whether Linux masks in's operand on the path that is being followed.
+// masks reports whether Linux masks in's operand.
 func (v *verifier) masks(in *insn) bool {
-	return !v.leaks && !v.cur.spec && in.info.Source == asm.RegSource && in.mark&markBarrier == 0
+	return !v.leaks && in.info.Source == asm.RegSource && in.mark&markBarrier == 0
 }
 
 // maskLimit returns how far a pointer may be moved (retrieve_ptr_limit).

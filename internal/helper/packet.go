@@ -152,11 +152,26 @@ func (p *Packet) Offer(c *vm.CPU) { c.OfferPacket(p.point(c)) }
 
 // point sets the context's pointers and returns them.
 func (p *Packet) point(c *vm.CPU) (meta, data, end uintptr) {
-	if p.arena != nil {
-		base := p.arena.Addr()
-		meta, data, end = base+uintptr(p.meta), base+uintptr(p.data), base+uintptr(p.end)
+	m, d, e := p.Pointers()
+	c.Ptrs[PtrData], c.Ptrs[PtrDataEnd], c.Ptrs[PtrDataMeta] = d, e, m
+	return uintptr(m), uintptr(d), uintptr(e)
+}
+
+// Base returns the address of the buffer, 0 if there is none.
+func (p *Packet) Base() uint64 {
+	if p.arena == nil {
+		return 0
 	}
-	c.Ptrs[PtrData], c.Ptrs[PtrDataEnd], c.Ptrs[PtrDataMeta] = uint64(data), uint64(end), uint64(meta)
+	return uint64(p.arena.Addr())
+}
+
+// Pointers returns the addresses that data_meta, data and data_end of the context stand for; 0
+// without a buffer.
+func (p *Packet) Pointers() (meta, data, end uint64) {
+	if p.arena != nil {
+		base := p.Base()
+		meta, data, end = base+uint64(p.meta), base+uint64(p.data), base+uint64(p.end)
+	}
 	return meta, data, end
 }
 

@@ -14,6 +14,9 @@ const notReached = Regs(1) << framePointer
 
 // findConstants finds them, in programs that loop.
 func (p *Program) findConstants() (c constancy) {
+	if !p.does(PassConstants) {
+		return c
+	}
 	loops := false
 	for i := range p.Blocks {
 		loops = loops || p.Blocks[i].LoopHead

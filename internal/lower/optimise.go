@@ -50,6 +50,7 @@ func (o *optimiser) optimise(b *Block) {
 	o.enter(b)
 	o.values(b)
 	o.need(live)
+	o.leas()
 	out, ok := o.allocate(o.result[:0], live)
 	o.result = out[:0]
 	if ok {

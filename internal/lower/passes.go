@@ -15,6 +15,7 @@ const (
 	PassLookups     Pass = 1 << iota // array lookups and small helpers without a call
 	PassCalls                        // small functions in the place of their calls
 	PassNarrow                       // upper halves known to be zero across blocks
+	PassConstants                    // constants that loops have in registers known in them
 	PassBlocks                       // copies, constants and dead code vanish within a block
 	PassExtensions                   // zero and sign extensions, 32-bit operations as 64-bit ones
 	PassRotations                    // two shifts as a rotation
@@ -24,6 +25,7 @@ const (
 	PassPopcount                     // the usual count of bits as one instruction
 	PassLowest                       // x & (x-1) for x ^ (x & -x)
 	PassMerge                        // numbers loaded byte by byte loaded at once
+	PassLea                          // shift and addition in one; products of small constants by such
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
 	PassDuplicate                    // short blocks of loops in place of jumps to them
@@ -33,8 +35,8 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "addresses", "unroll", "duplicate", "reassociate", "align"}
+var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
+	"merge", "lea", "addresses", "unroll", "duplicate", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -66,7 +68,7 @@ func (o *optimiser) rewrite(n *node) bool {
 	case Sub:
 		return o.identity(n) || does(PassLowest) && o.lowest(n)
 	case Mul, Div, Mod:
-		return does(PassStrength) && o.strength(n)
+		return does(PassStrength) && o.strength(n) || does(PassLea) && o.product(n)
 	case And:
 		return o.identity(n) || does(PassExtensions) && o.widen(n)
 	case Or:

@@ -45,6 +45,8 @@ func (in *Ins) text() string {
 		return fmt.Sprintf("%s = %s", dst, m)
 	case Store:
 		return fmt.Sprintf("%s = %s", m, src)
+	case Lea:
+		return fmt.Sprintf("%s = %v + %v*%d", dst, in.A, in.Index, in.Scale)
 	case Lookup:
 		return fmt.Sprintf("%s = lookup %d %s", dst, in.Imm, m)
 	case Exchange:

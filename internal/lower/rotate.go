@@ -3,27 +3,32 @@ package lower
 // extension finds the zero and sign extensions that compilers write as two shifts
 // where the instruction set has none.
 func (o *optimiser) extension(n *node) bool {
-	if !n.Wide || n.Op != RSh && n.Op != ArSh {
+	if n.Op != RSh && n.Op != ArSh {
 		return false
 	}
 	inner := o.node(n.a)
 	k, ok := o.constOf(n.b)
-	if inner == nil || inner.Op != LSh || !inner.Wide || !ok {
+	if inner == nil || inner.Op != LSh || inner.Wide != n.Wide || !ok {
 		return false
+	}
+	width := int64(32)
+	if n.Wide {
+		width = 64
 	}
 	left, ok := o.constOf(inner.b)
-	if !ok || left != k || o.stale(inner.a) || k != 32 && k != 48 && k != 56 {
+	size := width - k
+	if !ok || left != k || o.stale(inner.a) || size != 8 && size != 16 && size != 32 || k == 0 {
 		return false
 	}
-	size := uint8(64-k) / 8
+	n.Size = uint8(size / 8)
 	switch {
 	case n.Op == ArSh:
-		n.Op, n.Size = Sext, size
-	case k == 32:
+		n.Op = Sext
+	case size == 32:
 		n.Op, n.Wide, n.b, n.a = Mov, false, inner.a, noValue
 		return true
 	default:
-		n.Op, n.Size = Zext, size
+		n.Op, n.Wide = Zext, true
 	}
 	n.a, n.b = inner.a, noValue
 	return true

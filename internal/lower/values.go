@@ -134,6 +134,9 @@ func (o *optimiser) values(b *Block) {
 		case n.Op == Nop:
 		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
 			o.emit(&n)
+		case n.Op == Lea:
+			o.unlea(&n)
+			o.cur[n.Dst] = o.compute(&n)
 		case n.Op == Exchange:
 			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
 		default:

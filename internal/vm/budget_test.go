@@ -42,7 +42,10 @@ func TestMachines(t *testing.T) {
 	l := NewMachines[int](2)
 	cpus := []*CPU{{ID: 0}, {ID: 1}, {ID: 2}}
 	require.Nil(t, l.Idle(cpus[1]))
+	require.True(t, l.Keeps(cpus[1]))
 	k := l.New(cpus[1])
+	require.False(t, l.Keeps(cpus[1]))
+	require.Same(t, k, l.At(cpus[1]))
 	require.Nil(t, l.Idle(cpus[1]), "it is busy")
 	inner := l.New(cpus[1])
 	inner.Free()
@@ -52,6 +55,7 @@ func TestMachines(t *testing.T) {
 	k.Free()
 	require.Nil(t, l.Idle(&CPU{ID: 1}), "of another machine")
 
+	require.False(t, l.Keeps(cpus[2]))
 	l.New(cpus[2]).Free()
 	require.Nil(t, l.Idle(cpus[2]), "nothing is kept of CPUs beyond")
 }

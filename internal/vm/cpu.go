@@ -190,8 +190,9 @@ func (c *CPU) End(abandon func(owner any, r mem.Region)) int {
 // SetCtx gives the context at addr to the next run. A plain layout is open to
 // direct access, others are reached field by field.
 func (c *CPU) SetCtx(l *prog.CtxLayout, addr uintptr, size int) {
-	if l != nil && l == c.Layout && addr == c.ctxAddr && uintptr(size) == c.ctxLen {
-		return // as it is: most events of a CPU are of one hook
+	if l != nil && l == c.Layout && uintptr(size) == c.ctxLen { // most events of a CPU are of one hook
+		c.ctxAddr, c.Ctx.Base = addr, mem.Pointer(addr)
+		return
 	}
 	c.Layout, c.ctxAddr, c.ctxLen = l, addr, uintptr(size)
 	if l == nil || l.Plain() && allWritable(l) {

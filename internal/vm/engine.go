@@ -65,6 +65,28 @@ func (c *CPU) OverBudget(p *prog.Program, slot int) *Fault {
 		Prog: p.Name, Slot: slot, Line: p.LineAt(slot), Placed: true}
 }
 
+// PacketRun is a packet for a run of a batch, and what comes of it.
+type PacketRun struct {
+	Ctx             uint64 // address of the context; 0: there is none
+	Meta, Data, End uint64 // what the pointers in it stand for
+	Ret             uint64 // r0
+	Left            uint64 // 0 for a run that did not need Go, else the caller's
+}
+
+// Batcher is an engine's program that can run on many packets without Go in between. Ptrs of
+// the CPU are Data, End, and Meta.
+type Batcher interface {
+	// Batch reports whether it can on c.
+	Batch(c *CPU) bool
+	// RunBatch runs the program on packets, in order. It returns how many have run to their
+	// end, and the instructions of those. If left, the run on the next has come to where it
+	// needs Go: the caller tells c of its packet and context and calls FinishRun before
+	// anything else. Otherwise, if n is less than there are, the next has no context.
+	RunBatch(c *CPU, runs []*PacketRun) (n int, insns uint64, left bool)
+	// FinishRun is the rest of such a run, as Run.
+	FinishRun(c *CPU) (uint64, error)
+}
+
 // funcBase is where function pointers lie: no memory is there, on any machine.
 const funcBase = 0xb9f0_0000_0000_0000
 

@@ -26,6 +26,18 @@ func (l *Machines[M]) Idle(c *CPU) *Kept[M] {
 	return nil
 }
 
+// Keeps reports whether a run on c gets a machine that is, or will be, kept for it.
+func (l *Machines[M]) Keeps(c *CPU) bool {
+	if c.ID >= len(l.list) {
+		return false
+	}
+	k := l.list[c.ID]
+	return k == nil || k.cpu == c && !k.busy
+}
+
+// At returns the machine that is kept for c, busy or not, which Keeps was true of: nil if none is made yet.
+func (l *Machines[M]) At(c *CPU) *Kept[M] { return l.list[c.ID] }
+
 // New returns a busy machine for c, and keeps it if no other is busy there.
 func (l *Machines[M]) New(c *CPU) *Kept[M] {
 	k := &Kept[M]{cpu: c, busy: true}

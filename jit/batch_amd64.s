@@ -1,0 +1,97 @@
+#include "go_asm.h"
+#include "textflag.h"
+
+// func enterBatch(m *machine, b *batch)
+//
+// It is enter in a loop. What the code sees above its return address is as there; behind it
+// are
+//
+//	rsp+80  the batch
+//	rsp+88  the run
+//
+// Registers but r1 and r10 hold what the run before has left, which a verified program does not
+// read.
+TEXT ·enterBatch(SB), NOSPLIT, $88-16
+	MOVQ m+0(FP), R11
+	MOVQ b+8(FP), R10
+	MOVQ R11, 0(SP)
+	MOVQ R10, 72(SP)
+	MOVQ machine_windows(R11), AX
+	MOVQ AX, 8(SP)
+	MOVQ machine_frame(R11), AX
+	MOVQ AX, 16(SP)
+	MOVQ machine_frameEnd(R11), AX
+	MOVQ AX, 24(SP)
+	MOVQ machine_cpu(R11), AX
+	MOVQ AX, 32(SP)
+	PXOR X0, X0
+
+next:
+	MOVQ batch_next(R10), CX
+	CMPQ CX, batch_end(R10)
+	JGE  over
+	MOVQ batch_runs(R10), AX
+	MOVQ (AX)(CX*8), AX
+	MOVQ const_runCtx(AX), DI
+	TESTQ DI, DI
+	JEQ  over
+	MOVQ AX, 80(SP)
+	MOVQ 32(SP), DX
+	MOVQ const_runData(AX), R8
+	MOVQ const_runEnd(AX), R9
+	MOVQ const_runMeta(AX), SI
+	MOVQ R8, (const_cpuPtrs+0)(DX)
+	MOVQ R9, (const_cpuPtrs+8)(DX)
+	MOVQ SI, (const_cpuPtrs+16)(DX)
+	MOVQ batch_frame(R10), R13
+	MOVQ batch_stack(R10), AX
+	JMP  cleared
+
+clear:
+	MOVUPS X0, (AX)
+	ADDQ $const_batchStack, AX
+
+cleared:
+	CMPQ AX, R13
+	JLT  clear
+	MOVQ batch_given(R10), R12
+	MOVQ batch_pc(R10), R11
+	CALL R11
+	TESTQ R11, R11
+	JNE  left
+	MOVQ 72(SP), R10
+	MOVQ 80(SP), CX
+	MOVQ AX, const_runRet(CX)
+	MOVQ R11, const_runLeft(CX)
+	MOVQ batch_given(R10), DX
+	SUBQ R12, DX
+	ADDQ DX, batch_done(R10)
+	INCQ batch_next(R10)
+	JMP  next
+
+over:
+	MOVQ 0(SP), R11
+	MOVQ $0, machine_exit(R11)
+	RET
+
+left:
+	MOVQ R11, 40(SP)
+	MOVQ 0(SP), R11
+	MOVQ R12, machine_left(R11)
+	MOVQ 40(SP), R12
+	MOVQ R12, machine_exit(R11)
+	MOVQ AX, (machine_regs+0)(R11)
+	MOVQ DI, (machine_regs+8)(R11)
+	MOVQ SI, (machine_regs+16)(R11)
+	MOVQ DX, (machine_regs+24)(R11)
+	MOVQ CX, (machine_regs+32)(R11)
+	MOVQ R8, (machine_regs+40)(R11)
+	MOVQ BX, (machine_regs+48)(R11)
+	MOVQ R9, (machine_regs+56)(R11)
+	MOVQ R14, (machine_regs+64)(R11)
+	MOVQ R15, (machine_regs+72)(R11)
+	MOVQ R13, (machine_regs+80)(R11)
+	MOVQ R10, machine_addr(R11)
+	MOVQ 16(SP), AX
+	MOVQ AX, machine_frame(R11)
+	RET
