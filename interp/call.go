@@ -52,7 +52,7 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 
 	var err error
 	if m.left < 0 {
-		err = m.budget()
+		err = m.poll()
 	}
 	if err == nil {
 		err = m.execute()
@@ -74,34 +74,19 @@ func (m *machine) tailCall() error {
 	}
 	frame := int(m.fp / frameSize)
 	if m.fp == m.fpMin {
-		m.busy = false // nothing of it is needed any more: a program may tail-call itself
+		m.kept.Free() // nothing of it is needed any more: a program may tail-call itself
 	}
 	// The instructions up to the call are done; the target counts from its own first.
 	m.left -= int64(m.code.index[m.slot()]) + 1
-	m.cpu.Done = m.executed()
+	m.cpu.Done = m.budget.Executed(m.left)
 	r0, err := next.Continue(m.cpu, frame, m.slots[asm.R1])
-	m.account(m.cpu.Done)
+	m.left = m.budget.Resume(m.cpu.Done, m.cpu.Limit)
 	m.cpu.Prog, m.cpu.Maps, m.cpu.Call = m.code.p, m.code.env.Maps, m.callback
 	if err != nil {
 		return err
 	}
 	m.slots[asm.R0] = r0
 	return m.returnNow()
-}
-
-// Continue implements [vm.Runner].
-func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
-	if c.Done > c.Limit {
-		return 0, c.OverBudget(code.p, 0)
-	}
-	m := code.lease(c)
-	m.account(c.Done)
-	m.begin(frame)
-	m.slots[asm.R1] = ctx
-	err := m.execute()
-	c.Done = m.executed()
-	m.busy = false
-	return m.slots[asm.R0], err
 }
 
 // returnNow leaves the current function, whose instructions are accounted for.

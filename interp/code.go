@@ -54,7 +54,7 @@ type Code struct {
 
 	callbacks map[int]uintptr // functions that helpers can call, by slot: their byte offset
 
-	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
+	machines vm.Machines[machine]
 }
 
 // origin says where an operation comes from.
@@ -77,7 +77,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	d.exposedFrames = d.exposed()
 	d.optimise()
 	c := d.emit()
-	c.machines = make([]*machine, max(env.NumCPU, 1))
+	c.machines = vm.NewMachines[machine](env.NumCPU)
 	return c, nil
 }
 

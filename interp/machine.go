@@ -114,9 +114,8 @@ type machine struct {
 	code    *Code
 	windows []*vm.Window // by what y and z of memory operations say
 	own     []vm.Window  // for windows that no other operation shares
-	rest    uint64       // instructions that the run may execute beyond this slice
-	given   uint64       // instructions that its slices were given so far
-	busy    bool
+	budget  vm.Budget
+	kept    *vm.Kept[machine]
 
 	callback func(fn uint64, args *[5]uint64) (uint64, error) // m.call, made once
 }

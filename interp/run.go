@@ -9,9 +9,6 @@ import (
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
-// slice is how many instructions pass between two looks at the run's context.
-const slice = 1 << 16
-
 // Run executes the program on c, whose context, packet and limits its owner has
 // set, and returns r0. It does not allocate once the program has run on c
 // before. An error is a [*vm.Fault], or what c.Context says when it is done.
@@ -21,35 +18,41 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		return code.runSteps(c)
 	}
 	m := code.lease(c)
-	m.account(0)
-	m.refill()
+	m.left = m.budget.Begin(c.Limit)
 	m.begin(0)
 	m.slots[asm.R1], m.slots[asm.R2] = c.CtxAddr(), c.EntryR2
+	return m.finish()
+}
+
+// Continue implements [vm.Runner].
+func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
+	if c.Done > c.Limit {
+		return 0, c.OverBudget(code.p, 0)
+	}
+	m := code.lease(c)
+	m.left = m.budget.Resume(c.Done, c.Limit)
+	m.begin(frame)
+	m.slots[asm.R1] = ctx
+	return m.finish()
+}
+
+// finish runs the program from where m is.
+func (m *machine) finish() (uint64, error) {
 	err := m.execute()
-	c.Done = m.executed()
-	m.busy = false
+	m.cpu.Done = m.budget.Executed(m.left)
+	m.kept.Free()
 	return m.slots[asm.R0], err
 }
 
 // lease returns the machine of the program on c.
 func (code *Code) lease(c *vm.CPU) *machine {
-	if c.ID < len(code.machines) {
-		if m := code.machines[c.ID]; m != nil && m.cpu == c && !m.busy {
-			m.busy = true
-			return m
-		}
+	if k := code.machines.Idle(c); k != nil {
+		return &k.M
 	}
-	m := code.newMachine(c)
-	m.busy = true
-	if c.ID < len(code.machines) && (code.machines[c.ID] == nil || !code.machines[c.ID].busy) {
-		code.machines[c.ID] = m
-	}
-	return m
-}
-
-func (code *Code) newMachine(c *vm.CPU) *machine {
-	m := &machine{
-		stride: uintptr(opSize), stack: c.Stack(), cpu: c, code: code,
+	k := code.machines.New(c)
+	m := &k.M
+	*m = machine{
+		stride: uintptr(opSize), stack: c.Stack(), cpu: c, code: code, kept: k,
 		windows: make([]*vm.Window, code.windows), own: make([]vm.Window, code.windows),
 	}
 	for i := range m.windows {
@@ -74,25 +77,6 @@ func (m *machine) begin(frame int) {
 	m.frames[frame].mayGoto = mayGotoLimit
 }
 
-// executed returns how many instructions the machine has executed, as long as
-// it has done all of what its slices gave but m.left.
-func (m *machine) executed() uint64 { return m.given - uint64(m.left) }
-
-// account makes n the number of instructions that the run has executed.
-func (m *machine) account(n uint64) {
-	m.given = min(n, m.cpu.Limit)
-	m.left, m.rest = int64(m.given-n), m.cpu.Limit-m.given
-}
-
-// refill starts a new slice. It reports false if there is none.
-func (m *machine) refill() bool {
-	n := min(m.rest, slice)
-	m.rest -= n
-	m.given += n
-	m.left += int64(n)
-	return n > 0
-}
-
 // execute runs the loop until the function that it was begun for returns.
 func (m *machine) execute() error {
 	for {
@@ -105,7 +89,7 @@ func (m *machine) execute() error {
 		case exitHost:
 			return nil
 		case exitBudget:
-			if err := m.budget(); err != nil {
+			if err := m.poll(); err != nil {
 				return err
 			}
 		default:
@@ -143,35 +127,25 @@ func (m *machine) last() *operation { return m.code.opAt(m.pc - uintptr(opSize))
 // slot returns where that operation comes from.
 func (m *machine) slot() int { return int(m.code.origins[int(m.pc)/opSize-1].slot) }
 
-// budget starts a new slice at a jump, unless the run must end.
-func (m *machine) budget() error {
-	if ctx := m.cpu.Context; ctx != nil {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+// poll starts a new slice at a jump, unless the run must end.
+func (m *machine) poll() error {
+	left, more, err := m.budget.Next(m.cpu, m.left)
+	m.left = left
+	if more || err != nil {
+		return err
 	}
-	for m.left < 0 {
-		if !m.refill() {
-			slot := m.code.blockAt(m.pc)
-			m.left -= int64(m.code.index[slot])
-			return m.cpu.OverBudget(m.code.p, slot)
-		}
-	}
-	return nil
+	slot := m.code.blockAt(m.pc)
+	m.left -= int64(m.code.index[slot])
+	return m.cpu.OverBudget(m.code.p, slot)
 }
 
 // fault completes f, which the operation executed last has caused.
 func (m *machine) fault(err error) error { return m.faultAt(err, m.slot()) }
 
 func (m *machine) faultAt(err error, slot int) error {
-	f, ok := err.(*vm.Fault)
-	if !ok {
-		f = &vm.Fault{Err: vm.ErrHelper, Detail: err.Error(), Cause: err}
+	f, first := vm.PlaceFault(err, m.code.p, slot)
+	if first {
+		m.left -= int64(m.code.index[slot])
 	}
-	if f.Placed { // by a callback that a helper ran
-		return f
-	}
-	m.left -= int64(m.code.index[slot])
-	f.Prog, f.Slot, f.Line, f.Placed = m.code.p.Name, slot, m.code.p.LineAt(slot), true
 	return f
 }

@@ -212,7 +212,7 @@ func (s *stepper) jump(slot int) error {
 		return s.c.OverBudget(s.code.p, slot)
 	}
 	if s.done >= s.poll && s.c.Context != nil {
-		s.poll = s.done + slice
+		s.poll = s.done + vm.Slice
 		return s.c.Context.Err()
 	}
 	return nil

@@ -47,16 +47,16 @@ func (code *Code) batches(low *lower.Program) bool {
 
 // Batch implements [vm.Batcher].
 func (code *Code) Batch(c *vm.CPU) bool {
-	if !code.batched || c.ID >= len(code.machines) {
-		return false
-	}
-	m := code.machines[c.ID]
-	return m == nil || m.cpu == c && !m.busy
+	return code.batched && code.machines.Keeps(c)
 }
 
 // RunBatch implements [vm.Batcher].
 func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64, left bool) {
-	m := code.lease(c)
+	k := code.machines.Idle(c)
+	if k == nil {
+		k = code.newMachine(c)
+	}
+	m := &k.M
 	if m.used {
 		m.registers(0)
 	}
@@ -65,7 +65,7 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 		b.pc, b.frame = code.base, uintptr(c.FramePointer(0))
 		b.stack = b.frame - uintptr((code.stack+batchStack-1)&^(batchStack-1))
 	}
-	b.runs, b.next, b.done, b.given = unsafe.SliceData(runs), 0, 0, int64(min(c.Limit, slice))
+	b.runs, b.next, b.done, b.given = unsafe.SliceData(runs), 0, 0, m.budget.Begin(c.Limit)
 	c.EnterFrame(0)
 	for b.next < len(runs) && !left {
 		b.end = min(b.next+batchRuns, len(runs))
@@ -75,14 +75,15 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 		}
 	}
 	b.runs = nil
-	m.busy = left
+	if !left {
+		k.Free()
+	}
 	return b.next, b.done, left
 }
 
 // FinishRun implements [vm.Batcher].
 func (code *Code) FinishRun(c *vm.CPU) (uint64, error) {
-	m := code.machines[c.ID]
-	m.given = uint64(m.batch.given)
-	m.rest = c.Limit - m.given
+	m := &code.machines.At(c).M
+	m.budget.Begin(c.Limit) // as RunBatch did
 	return m.finish()
 }

@@ -96,13 +96,13 @@ func (m *machine) tailCall(e *exit) error {
 	}
 	frame := m.depth()
 	if frame == m.bottom {
-		m.busy = false // nothing of it is needed any more: a program may tail-call itself
+		m.kept.Free() // nothing of it is needed any more: a program may tail-call itself
 	}
 	// The instructions up to the call are done; the target counts from its own first.
 	m.left -= int64(e.done) + 1
-	m.cpu.Done = m.executed()
+	m.cpu.Done = m.budget.Executed(m.left)
 	r0, err := next.Continue(m.cpu, frame, m.regs[asm.R1])
-	m.account(m.cpu.Done)
+	m.left = m.budget.Resume(m.cpu.Done, m.cpu.Limit)
 	m.attach()
 	if err != nil {
 		return err

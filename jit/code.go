@@ -118,7 +118,7 @@ type Code struct {
 	stack   int              // bytes of stack that a run uses at most, in all frames
 	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
-	machines []*machine // by virtual CPU; an entry belongs to who leases the CPU
+	machines vm.Machines[machine]
 }
 
 // callback is a function that helpers can call.
@@ -162,7 +162,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	lower.Unroll(low)
 	lower.OptimiseJoined(low)
 	lower.Align(low)
-	code := &Code{p: p, env: env, machines: make([]*machine, max(env.NumCPU, 1)),
+	code := &Code{p: p, env: env, machines: vm.NewMachines[machine](env.NumCPU),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))

@@ -38,14 +38,20 @@ TEXT ·enter(SB), NOSPLIT, $72-8
 	MOVQ machine_left(R11), R12
 	MOVQ machine_pc(R11), R11
 	CALL R11
+	TESTQ R11, R11
+	JNE left
+	MOVQ 0(SP), R10
+	MOVQ AX, machine_result(R10)
+	MOVQ R12, machine_left(R10)
+	MOVQ R11, machine_exit(R10)
+	RET
+left:
 	MOVQ R11, 40(SP)
 	MOVQ 0(SP), R11
 	MOVQ AX, machine_result(R11)
 	MOVQ R12, machine_left(R11)
 	MOVQ 40(SP), R12
 	MOVQ R12, machine_exit(R11)
-	TESTQ R12, R12
-	JEQ done
 	MOVQ AX, (machine_regs+0)(R11)
 	MOVQ DI, (machine_regs+8)(R11)
 	MOVQ SI, (machine_regs+16)(R11)
@@ -60,5 +66,4 @@ TEXT ·enter(SB), NOSPLIT, $72-8
 	MOVQ R10, machine_addr(R11)
 	MOVQ 16(SP), AX
 	MOVQ AX, machine_frame(R11)
-done:
 	RET

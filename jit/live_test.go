@@ -79,7 +79,7 @@ func TestBudgetOfEndless(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			code := compile(t, enginetest.Parse(t, text), Env{})
 			r := enginetest.NewRig(t)
-			for _, limit := range []uint64{1, 100, slice - 1, slice, slice + 1, 3*slice + 7} {
+			for _, limit := range []uint64{1, 100, vm.Slice - 1, vm.Slice, vm.Slice + 1, 3*vm.Slice + 7} {
 				r.CPU.Limit = limit
 				_, _, err := r.Run(code, make([]byte, 64))
 				require.ErrorIs(t, err, vm.ErrBudget)
@@ -99,7 +99,7 @@ func TestCancelled(t *testing.T) {
 	r.CPU.Context, r.CPU.Limit = ctx, 1<<62
 	_, _, err := r.Run(code, make([]byte, 64))
 	require.ErrorIs(t, err, context.Canceled)
-	require.LessOrEqual(t, r.CPU.Done, uint64(slice+64))
+	require.LessOrEqual(t, r.CPU.Done, uint64(vm.Slice+64))
 }
 
 // TestManyCPUs runs the same code on several CPUs at once, under a busy collector.

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/enginetest"
+	"github.com/sandbpf/sandbpf/internal/vm"
 	"github.com/sandbpf/sandbpf/interp"
 )
 
@@ -77,7 +78,7 @@ func TestLoops(t *testing.T) {
 			for limit := uint64(1); limit < 1000; limit += 1 + limit/100*5 {
 				agree(limit)
 			}
-			agree(5 * slice)
+			agree(5 * vm.Slice)
 		})
 	}
 }

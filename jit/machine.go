@@ -29,10 +29,9 @@ type machine struct {
 	own  []vm.Window  // for windows that no other access shares
 	// frames has one more than there are: a frame's caller, which the first one has too.
 	frames [prog.MaxFrames + 1]frame
-	bottom int    // the frame that the entry function runs in
-	rest   uint64 // instructions that the run may execute beyond this slice
-	given  uint64 // instructions that its slices were given so far
-	busy   bool
+	bottom int // the frame that the entry function runs in
+	budget vm.Budget
+	kept   *vm.Kept[machine]
 	used   bool // registers are not as at the beginning
 
 	callback func(fn uint64, args *[5]uint64) (uint64, error) // m.call, made once
@@ -55,8 +54,11 @@ const (
 	frameWin   = int32(unsafe.Offsetof(frame{}.window))
 )
 
-func (code *Code) newMachine(c *vm.CPU) *machine {
-	m := &machine{cpu: c, code: code, used: true, list: make([]*vm.Window, code.windows+1), own: make([]vm.Window, code.windows+1)}
+// newMachine returns a machine of the program for c, which is busy.
+func (code *Code) newMachine(c *vm.CPU) *vm.Kept[machine] {
+	k := code.machines.New(c)
+	m := &k.M
+	*m = machine{cpu: c, code: code, kept: k, used: true, list: make([]*vm.Window, code.windows+1), own: make([]vm.Window, code.windows+1)}
 	for i := range m.list {
 		m.list[i] = &m.own[i] // which admits nothing yet
 	}
@@ -67,28 +69,7 @@ func (code *Code) newMachine(c *vm.CPU) *machine {
 	m.frames[0].window = new(vm.Window) // of nobody
 	m.frameEnd = &m.frames[prog.MaxFrames]
 	m.callback = m.call
-	return m
-}
-
-// lease returns the machine of the program on c.
-func (code *Code) lease(c *vm.CPU) *machine {
-	if id := c.ID; id < len(code.machines) {
-		if m := code.machines[id]; m != nil && m.cpu == c && !m.busy {
-			m.busy = true
-			return m
-		}
-	}
-	return code.leaseNew(c)
-}
-
-// leaseNew is lease where the CPU has no machine, or is a program's that it runs already.
-func (code *Code) leaseNew(c *vm.CPU) *machine {
-	m := code.newMachine(c)
-	m.busy = true
-	if c.ID < len(code.machines) && (code.machines[c.ID] == nil || !code.machines[c.ID].busy) {
-		code.machines[c.ID] = m
-	}
-	return m
+	return k
 }
 
 // depth returns which of the CPU's frames is the current one.

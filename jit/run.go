@@ -5,10 +5,6 @@ import (
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
-// slice is how many instructions pass between two looks at the run's context, and
-// at what else Go wants of the goroutine.
-const slice = 1 << 16
-
 // exitKind says why native code was left.
 type exitKind uint8
 
@@ -43,7 +39,11 @@ type exit struct {
 
 // Run implements [vm.Runner]. It does not allocate once the program has run on c before.
 func (code *Code) Run(c *vm.CPU) (uint64, error) {
-	m := code.lease(c)
+	k := code.machines.Idle(c)
+	if k == nil {
+		k = code.newMachine(c)
+	}
+	m := &k.M
 	switch {
 	case !code.pure && !code.bare:
 		c.Begin()
@@ -59,10 +59,14 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 			c.BeginBare(code.depth, code.stack)
 		}
 	}
-	m.given = min(c.Limit, slice)
-	m.left, m.rest = int64(m.given), c.Limit-m.given
+	m.left = m.budget.Begin(c.Limit)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
 	enter(m)
+	if m.exit == uint64(exitDone) && m.record.addr == 0 { // as most runs end
+		c.Done = m.budget.Executed(m.left)
+		k.Free()
+		return m.result, nil
+	}
 	return m.finish()
 }
 
@@ -72,12 +76,17 @@ func (m *machine) finish() (uint64, error) {
 	if m.exit != uint64(exitDone) {
 		err = m.serveRun()
 	}
+	return m.end(err)
+}
+
+// end ends a run, or the part of one that Continue has done.
+func (m *machine) end(err error) (uint64, error) {
 	if m.record.addr != 0 {
 		m.attach()
 		m.adopt()
 	}
-	m.cpu.Done = m.executed()
-	m.busy = false
+	m.cpu.Done = m.budget.Executed(m.left)
+	m.kept.Free()
 	return m.result, err
 }
 
@@ -109,18 +118,16 @@ func (code *Code) Continue(c *vm.CPU, frame int, ctx uint64) (uint64, error) {
 	if c.Done > c.Limit {
 		return 0, c.OverBudget(code.p, 0)
 	}
-	m := code.lease(c)
-	m.account(c.Done)
+	k := code.machines.Idle(c)
+	if k == nil {
+		k = code.newMachine(c)
+	}
+	m := &k.M
+	m.left = m.budget.Resume(c.Done, c.Limit)
 	m.begin(frame)
 	m.regs[asm.R1] = ctx
 	enter(m)
-	err := m.serve()
-	if m.record.addr != 0 {
-		m.adopt()
-	}
-	c.Done = m.executed()
-	m.busy = false
-	return m.result, err
+	return m.end(m.serve())
 }
 
 // begin makes m ready to enter the code at its beginning, in the CPU's frame of that number.
@@ -145,16 +152,6 @@ func (m *machine) registers(frame int) {
 	m.frame.mayGoto = vm.MayGotoLimit
 	m.frames[frame].ret = m.code.base + uintptr(m.code.done)
 }
-
-// account makes n the number of instructions that the run has executed.
-func (m *machine) account(n uint64) {
-	m.given = min(n, m.cpu.Limit)
-	m.left, m.rest = int64(m.given-n), m.cpu.Limit-m.given
-}
-
-// executed returns how many instructions the machine has executed, as far as they are
-// taken off its slices.
-func (m *machine) executed() uint64 { return m.given - uint64(m.left) }
 
 // serve does what native code was left for and enters it again, until the function returns.
 func (m *machine) serve() error {
@@ -200,35 +197,20 @@ func (m *machine) leave(e *exit) error {
 
 // poll starts a new slice, unless the run must end.
 func (m *machine) poll(e *exit) error {
-	if ctx := m.cpu.Context; ctx != nil {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	left, more, err := m.budget.Next(m.cpu, m.left)
+	m.left = left
+	if more || err != nil {
+		return err
 	}
-	for m.left < 0 {
-		n := min(m.rest, slice)
-		if n == 0 {
-			m.left -= int64(e.done)
-			return m.cpu.OverBudget(m.code.p, int(e.slot))
-		}
-		m.rest -= n
-		m.given += n
-		m.left += int64(n)
-	}
-	return nil
+	m.left -= int64(e.done)
+	return m.cpu.OverBudget(m.code.p, int(e.slot))
 }
 
 // fault completes what has stopped the program at e.
 func (m *machine) fault(err error, e *exit) error {
-	f, ok := err.(*vm.Fault)
-	if !ok {
-		f = &vm.Fault{Err: vm.ErrHelper, Detail: err.Error(), Cause: err}
+	f, first := vm.PlaceFault(err, m.code.p, int(e.slot))
+	if first {
+		m.left -= int64(e.done)
 	}
-	if f.Placed { // by a callback that a helper ran
-		return f
-	}
-	slot := int(e.slot)
-	m.left -= int64(e.done)
-	f.Prog, f.Slot, f.Line, f.Placed = m.code.p.Name, slot, m.code.p.LineAt(slot), true
 	return f
 }

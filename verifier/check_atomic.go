@@ -1,17 +1,9 @@
 package verifier
 
-import (
-	"github.com/sandbpf/sandbpf/asm"
-)
+import "github.com/sandbpf/sandbpf/asm"
 
-// checkAtomic executes an atomic operation, a load-acquire or a store-release (check_atomic).
+// checkAtomic executes an atomic operation (check_atomic_rmw).
 func (v *verifier) checkAtomic(in *insn) error {
-	switch in.kind {
-	case asm.KindLoadAcquire:
-		return v.loadAcquire(in)
-	case asm.KindStoreRelease:
-		return v.storeRelease(in)
-	}
 	src, err := v.readReg(in.Src)
 	if err != nil {
 		return err
@@ -71,42 +63,4 @@ func (v *verifier) atomicTarget(at asm.Register, r *reg) error {
 		return v.failReg(at, CodeAtomic, errnoEACCES, "atomic operations on a pointer to %s are not allowed", kindName(r))
 	}
 	return nil
-}
-
-func (v *verifier) loadAcquire(in *insn) error {
-	src, err := v.readReg(in.Src)
-	if err != nil {
-		return err
-	}
-	if _, err := v.writeReg(in.Dst); err != nil {
-		return err
-	}
-	from := *src
-	a := access{r: in.Src, off: int(in.Off), size: in.info.Size.Bytes(), value: int(in.Dst), atomic: true, strict: true}
-	if err := v.checkAccess(&a); err != nil {
-		return err
-	}
-	if err := v.samePointer(&from, in.Src, true); err != nil {
-		return err
-	}
-	return v.atomicTarget(in.Src, &from)
-}
-
-func (v *verifier) storeRelease(in *insn) error {
-	if _, err := v.readReg(in.Src); err != nil {
-		return err
-	}
-	dst, err := v.readReg(in.Dst)
-	if err != nil {
-		return err
-	}
-	to := *dst
-	a := access{r: in.Dst, off: int(in.Off), size: in.info.Size.Bytes(), write: true, value: int(in.Src), atomic: true, strict: true}
-	if err := v.checkAccess(&a); err != nil {
-		return err
-	}
-	if err := v.samePointer(&to, in.Dst, false); err != nil {
-		return err
-	}
-	return v.atomicTarget(in.Dst, &to)
 }

@@ -20,52 +20,50 @@ type access struct {
 	imm    bool // an immediate is stored
 }
 
-// checkLoad executes dst = *(src + off).
+// checkLoad executes dst = *(src + off), by a load-acquire too.
 func (v *verifier) checkLoad(in *insn) error {
-	src, err := v.readReg(in.Src)
-	if err != nil {
+	if _, err := v.readReg(in.Src); err != nil {
 		return err
 	}
 	if _, err := v.writeReg(in.Dst); err != nil {
 		return err
 	}
-	from := *src
-	a := access{r: in.Src, off: int(in.Off), size: in.info.Size.Bytes(), value: int(in.Dst), signed: in.info.Signed}
-	if err := v.checkAccess(&a); err != nil {
-		return err
-	}
-	return v.samePointer(&from, in.Src, true)
+	return v.checkLoadStore(in, access{r: in.Src, value: int(in.Dst), signed: in.info.Signed})
 }
 
-// checkStoreReg executes *(dst + off) = src.
+// checkStoreReg executes *(dst + off) = src, by a store-release too.
 func (v *verifier) checkStoreReg(in *insn) error {
 	if _, err := v.readReg(in.Src); err != nil {
 		return err
 	}
-	dst, err := v.readReg(in.Dst)
-	if err != nil {
+	if _, err := v.readReg(in.Dst); err != nil {
 		return err
 	}
-	to := *dst
-	a := access{r: in.Dst, off: int(in.Off), size: in.info.Size.Bytes(), write: true, value: int(in.Src)}
-	if err := v.checkAccess(&a); err != nil {
-		return err
-	}
-	return v.samePointer(&to, in.Dst, false)
+	return v.checkLoadStore(in, access{r: in.Dst, write: true, value: int(in.Src)})
 }
 
 // checkStoreImm executes *(dst + off) = imm.
 func (v *verifier) checkStoreImm(in *insn) error {
-	dst, err := v.readReg(in.Dst)
-	if err != nil {
+	if _, err := v.readReg(in.Dst); err != nil {
 		return err
 	}
-	to := *dst
-	a := access{r: in.Dst, off: int(in.Off), size: in.info.Size.Bytes(), write: true, value: -1, imm: true}
+	return v.checkLoadStore(in, access{r: in.Dst, write: true, value: -1, imm: true})
+}
+
+// checkLoadStore executes the access of a load or store. Of a load-acquire or store-release, Linux looks last
+// at whether the memory is one for atomic operations.
+func (v *verifier) checkLoadStore(in *insn, a access) error {
+	a.off, a.size = int(in.Off), in.info.Size.Bytes()
+	a.atomic = in.kind == asm.KindLoadAcquire || in.kind == asm.KindStoreRelease
+	a.strict = a.atomic
+	base := v.cur.cur().regs[a.r] // which the access may write
 	if err := v.checkAccess(&a); err != nil {
 		return err
 	}
-	return v.samePointer(&to, in.Dst, false)
+	if err := v.samePointer(&base, a.r, !a.write); err != nil || !a.atomic {
+		return err
+	}
+	return v.atomicTarget(a.r, &base)
 }
 
 // samePointer refuses an instruction that must be compiled in one way for one kind of pointer, and in

@@ -240,13 +240,13 @@ func (v *verifier) step(in *insn) (int, error) {
 		err = v.checkCast(in)
 	case asm.KindLoadImm64:
 		next, err = at+2, v.checkLoadImm64(in)
-	case asm.KindLoad:
+	case asm.KindLoad, asm.KindLoadAcquire:
 		err = v.checkLoad(in)
-	case asm.KindStoreReg:
+	case asm.KindStoreReg, asm.KindStoreRelease:
 		err = v.checkStoreReg(in)
 	case asm.KindStoreImm:
 		err = v.checkStoreImm(in)
-	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
+	case asm.KindAtomic:
 		err = v.checkAtomic(in)
 	case asm.KindLoadAbs, asm.KindLoadInd:
 		err = v.checkPacketLoad(in)

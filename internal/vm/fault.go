@@ -89,3 +89,17 @@ func (f *Fault) Unwrap() []error {
 	}
 	return []error{f.Err, f.Cause}
 }
+
+// PlaceFault returns the fault that err is, or becomes, as that of the instruction at slot of p, and
+// whether it has not been placed before, by a callback that a helper ran.
+func PlaceFault(err error, p *prog.Program, slot int) (f *Fault, first bool) {
+	f, ok := err.(*Fault)
+	if !ok {
+		f = &Fault{Err: ErrHelper, Detail: err.Error(), Cause: err}
+	}
+	if f.Placed {
+		return f, false
+	}
+	f.Prog, f.Slot, f.Line, f.Placed = p.Name, slot, p.LineAt(slot), true
+	return f, true
+}

@@ -9,11 +9,10 @@ import (
 // waiting until every CPU has been between two runs once. A free CPU is between
 // runs; the holder of a leased one says so with [CPU.Quiesce].
 type grace struct {
-	epoch    atomic.Uint64 // counts calls of Retire
-	retiring atomic.Int64  // frees that wait
-	over     atomic.Bool   // the machine is closed: nothing runs any more
-	mu       sync.Mutex
-	pending  []retired
+	epoch   atomic.Uint64 // counts calls of Retire
+	over    atomic.Bool   // the machine is closed: nothing runs any more
+	mu      sync.Mutex
+	pending []retired
 }
 
 type retired struct {
@@ -28,7 +27,7 @@ type retired struct {
 func (m *Machine) Retire(free func()) {
 	g := &m.grace
 	r := retired{epoch: g.epoch.Add(1), busy: append([]*CPU(nil), m.cpus...), free: free}
-	g.retiring.Add(1)
+	m.waiting.Add(1)
 	g.mu.Lock()
 	g.pending = append(g.pending, r)
 	g.mu.Unlock()
@@ -48,7 +47,7 @@ func (c *CPU) Quiesce() {
 // reap calls what no run needs any more.
 func (m *Machine) reap() {
 	g := &m.grace
-	if g.retiring.Load() == 0 {
+	if m.waiting.Load() == 0 {
 		return
 	}
 	var ready []func()
@@ -69,7 +68,7 @@ func (m *Machine) reap() {
 	}
 	clear(g.pending[len(keep):])
 	g.pending = keep
-	g.retiring.Add(-int64(len(ready)))
+	m.waiting.Add(-int64(len(ready)))
 	g.mu.Unlock()
 	for _, free := range ready {
 		free()

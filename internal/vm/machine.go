@@ -28,7 +28,7 @@ type Machine struct {
 	cpus []*CPU
 
 	free    []atomic.Uint64 // a bit a CPU, set while it is free
-	waiting atomic.Int64
+	waiting atomic.Int64    // for CPUs: goroutines that want one, frees that want them to be between runs
 	mu      sync.Mutex
 	cond    sync.Cond
 	closed  bool
@@ -96,6 +96,15 @@ func (m *Machine) CPU(i int) *CPU { return m.cpus[i] }
 // Acquire leases a CPU, waiting for one if all are leased. It does not allocate.
 // It returns nil if the machine is closed.
 func (m *Machine) Acquire() *CPU {
+	word := &m.free[0]
+	if set := word.Load(); set != 0 && word.CompareAndSwap(set, set&(set-1)) {
+		return m.cpus[bits.TrailingZeros64(set)]
+	}
+	return m.acquire()
+}
+
+// acquire is Acquire where it takes longer.
+func (m *Machine) acquire() *CPU {
 	if c := m.tryAcquire(); c != nil {
 		return c
 	}
@@ -136,15 +145,21 @@ func (m *Machine) tryAcquire() *CPU {
 
 // Release ends the lease of c.
 func (m *Machine) Release(c *CPU) {
-	if m.grace.retiring.Load() != 0 { // somebody may lease c again before reap looks
+	if m.waiting.Load() != 0 { // somebody may lease c again before reap looks
 		c.seen.Store(m.grace.epoch.Load())
 	}
-	m.free[c.ID/64].Or(1 << (c.ID % 64))
-	if m.waiting.Load() > 0 {
-		m.mu.Lock()
-		m.cond.Signal()
-		m.mu.Unlock()
+	id := uint(c.ID)
+	m.free[id/64].Or(1 << (id % 64))
+	if m.waiting.Load() != 0 {
+		m.released()
 	}
+}
+
+// released tells those that wait of a CPU which is free now.
+func (m *Machine) released() {
+	m.mu.Lock()
+	m.cond.Signal()
+	m.mu.Unlock()
 	m.reap()
 }
 
