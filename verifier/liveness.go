@@ -276,11 +276,12 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 	case asm.KindLoad, asm.KindLoadAcquire:
 		effect.read = slotsRead(at[in.Src%11], int(in.Off), size)
 		at[in.Dst%11] = placeNone
-	case asm.KindStoreReg, asm.KindStoreRelease:
-		f.escapes = f.escapes || at[in.Src%11].inFrame()
+	case asm.KindStoreReg, asm.KindStoreRelease, asm.KindStoreImm:
+		f.escapes = f.escapes || in.kind != asm.KindStoreImm && at[in.Src%11].inFrame()
 		effect.write = slotsWritten(at[in.Dst%11], int(in.Off), size)
-	case asm.KindStoreImm:
-		effect.write = slotsWritten(at[in.Dst%11], int(in.Off), size)
+		if !v.leaks && size < 8 { // whether it spoils a pointer is asked
+			effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)
+		}
 	case asm.KindAtomic:
 		f.escapes = f.escapes || at[in.Src%11].inFrame()
 		effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)
