@@ -22,17 +22,6 @@ type batch struct {
 	stack, frame, pc uintptr
 }
 
-// Offsets that enterBatch needs.
-const (
-	runCtx  = unsafe.Offsetof(vm.PacketRun{}.Ctx)
-	runMeta = unsafe.Offsetof(vm.PacketRun{}.Meta)
-	runData = unsafe.Offsetof(vm.PacketRun{}.Data)
-	runEnd  = unsafe.Offsetof(vm.PacketRun{}.End)
-	runRet  = unsafe.Offsetof(vm.PacketRun{}.Ret)
-	runLeft = unsafe.Offsetof(vm.PacketRun{}.Left)
-	cpuPtrs = unsafe.Offsetof(vm.CPU{}.Ptrs)
-)
-
 // batchRuns is how many runs there are before Go has a look at what else it has to do.
 const batchRuns = 32
 

@@ -79,9 +79,6 @@ func (s structs) memberType(words []string) (btf.Type, uint32, error) {
 		}
 		return &btf.Pointer{Target: t}, 8, nil
 	}
-	if t == nil {
-		return nil, 0, fmt.Errorf("no type %q", words[0])
-	}
 	_, dim, ok := strings.Cut(strings.TrimSuffix(words[1], "]"), "[")
 	if !ok {
 		return t, size, nil
