@@ -279,9 +279,6 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 	case asm.KindStoreReg, asm.KindStoreRelease, asm.KindStoreImm:
 		f.escapes = f.escapes || in.kind != asm.KindStoreImm && at[in.Src%11].inFrame()
 		effect.write = slotsWritten(at[in.Dst%11], int(in.Off), size)
-		if !v.leaks && size < 8 { // whether it spoils a pointer is asked
-			effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)
-		}
 	case asm.KindAtomic:
 		f.escapes = f.escapes || at[in.Src%11].inFrame()
 		effect.read = slotsRead(at[in.Dst%11], int(in.Off), size)

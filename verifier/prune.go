@@ -376,7 +376,11 @@ func (v *verifier) statesEqual(old, cur *state, mode exactness) bool {
 		}
 	}
 	for i := len(old.frames) - 1; i >= 0; i-- {
-		if n := v.stackApart(old.frames[i], cur.frames[i], v.insns[v.siteOf(old, cur, i)].slots, mode); n >= 0 {
+		live := v.insns[v.siteOf(old, cur, i)].slots
+		if mode == within && !v.leaks { // Linux looks at all slots then; whether stores spoil pointers is asked
+			live = allSlots
+		}
+		if n := v.stackApart(old.frames[i], cur.frames[i], live, mode); n >= 0 {
 			if i == len(old.frames)-1 {
 				v.apart = int8(apartSlot + n)
 			}
@@ -407,9 +411,9 @@ func (v *verifier) regSafe(old, cur *reg, mode exactness) bool {
 	switch old.kind {
 	case scalar:
 		if v.limitsMatter {
-			return v.regExact(old, cur) && old.precise == cur.precise
+			return old.Scalar == cur.Scalar && old.link == cur.link && old.off == cur.off && v.idMap.sameScalar(old.id, cur.id)
 		}
-		if !old.precise && mode == includes && v.leaks {
+		if !old.precise && mode == includes {
 			return true
 		}
 		return v.scalarSafe(old, cur)
