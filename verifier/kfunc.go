@@ -126,19 +126,8 @@ func (v *verifier) kfuncNumber(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.
 func (v *verifier) kfuncPointer(k *linux.Kfunc, i int, r *reg, at asm.Register) error {
 	p := &k.Proto.Params[i]
 	meta := &v.callArgs
-	strict := k.Flags&(linux.KfTrustedArgs|linux.KfRCU|linux.KfRelease) != 0
-	nullable := suffix(p, "__nullable") || suffix(p, "__opt") || suffix(p, "__szk__opt")
-	if strict && (r.isNull() || r.has(orNull)) && !nullable {
-		return v.failReg(at, CodeArgNull, errnoEACCES, "%s may be null, %s wants a trusted pointer", at, k.Name)
-	}
-	if r.ref != 0 && r.kind != ptrStack {
-		if k.Flags&linux.KfRelease != 0 && meta.ref != 0 {
-			return v.failReg(at, CodeReference, errnoEFAULT, "more than one argument with a reference")
-		}
-		meta.ref = r.ref
-		if k.Flags&linux.KfRelease != 0 {
-			meta.releaseReg = at
-		}
+	if err := v.kfuncOwner(k, p, r, at); err != nil {
+		return err
 	}
 	if suffix(p, "__nullable") && r.isNull() {
 		return nil
@@ -207,6 +196,27 @@ func (v *verifier) kfuncPointer(k *linux.Kfunc, i int, r *reg, at asm.Register) 
 		return v.kfuncStruct(k, target, r, at)
 	}
 	return v.kfuncMemory(k, i, target, r, at)
+}
+
+// kfuncOwner checks what a pointer argument must be whatever it points to: not null where a function
+// trusts it, and the only one with a reference that the function takes over.
+func (v *verifier) kfuncOwner(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.Register) error {
+	meta := &v.callArgs
+	strict := k.Flags&(linux.KfTrustedArgs|linux.KfRCU|linux.KfRelease) != 0
+	nullable := suffix(p, "__nullable") || suffix(p, "__opt") || suffix(p, "__szk__opt")
+	if strict && (r.isNull() || r.has(orNull)) && !nullable {
+		return v.failReg(at, CodeArgNull, errnoEACCES, "%s may be null, %s wants a trusted pointer", at, k.Name)
+	}
+	if r.ref != 0 && r.kind != ptrStack {
+		if k.Flags&linux.KfRelease != 0 && meta.ref != 0 {
+			return v.failReg(at, CodeReference, errnoEFAULT, "more than one argument with a reference")
+		}
+		meta.ref = r.ref
+		if k.Flags&linux.KfRelease != 0 {
+			meta.releaseReg = at
+		}
+	}
+	return nil
 }
 
 // isIterStruct reports whether a struct is an open-coded iterator's.
