@@ -195,12 +195,23 @@ func (p place) maybe() place {
 type places [11]place
 
 // followFrame finds the effects of f's instructions on its frame. It follows r10 through
-// moves and additions of constants, forward, until nothing changes.
+// moves and additions of constants, and, of functions that store addresses of their frame, through
+// their frame: whatever such a function loads from there may lie anywhere in it. (Nowhere else does Linux
+// let a pointer to the stack be stored so that it is one when it is loaded.)
 func (v *verifier) followFrame(f *subprog) {
 	if len(v.effects) < len(v.insns) {
 		v.effects = make([]stackEffect, len(v.insns))
 		v.places = make([]places, len(v.insns))
 	}
+	f.escapes = false
+	v.followPlaces(f)
+	if f.escapes {
+		v.followPlaces(f)
+	}
+}
+
+// followPlaces goes forward through f until nothing changes.
+func (v *verifier) followPlaces(f *subprog) {
 	for slot := f.start; slot < f.end; slot++ {
 		v.effects[slot] = stackEffect{}
 		for r := range v.places[slot] {
@@ -212,7 +223,6 @@ func (v *verifier) followFrame(f *subprog) {
 		entry[r] = placeNone
 	}
 	entry[10] = 0
-	f.escapes = false
 	for changed := true; changed; {
 		changed = false
 		for slot := f.start; slot < f.end; slot++ {
@@ -227,29 +237,6 @@ func (v *verifier) followFrame(f *subprog) {
 					changed = changed || to <= slot
 				}
 			}
-		}
-	}
-	if f.escapes {
-		v.readEscaped(f)
-	}
-}
-
-// readEscaped is for functions that store addresses of their frame: whatever is loaded through a pointer
-// that may have come from memory, or by a function that is called, may lie anywhere in the frame.
-func (v *verifier) readEscaped(f *subprog) {
-	for slot := f.start; slot < f.end; slot++ {
-		in, at := &v.insns[slot], &v.places[slot]
-		unknown := false
-		switch in.kind {
-		case asm.KindLoad, asm.KindLoadAcquire:
-			unknown = !at[in.Src%11].inFrame()
-		case asm.KindAtomic:
-			unknown = !at[in.Dst%11].inFrame()
-		case asm.KindCallLocal, asm.KindCallHelper, asm.KindCallKfunc:
-			unknown = true
-		}
-		if unknown {
-			v.effects[slot].read = allSlots
 		}
 	}
 }
@@ -274,8 +261,12 @@ func (v *verifier) follow(f *subprog, slot int, at *places) {
 	case asm.KindALU:
 		at[in.Dst%11] = v.moved(in, at)
 	case asm.KindLoad, asm.KindLoadAcquire:
-		effect.read = slotsRead(at[in.Src%11], int(in.Off), size)
+		from := at[in.Src%11]
+		effect.read = slotsRead(from, int(in.Off), size)
 		at[in.Dst%11] = placeNone
+		if f.escapes && from.inFrame() && size == 8 {
+			at[in.Dst%11] = placeUnknown
+		}
 	case asm.KindStoreReg, asm.KindStoreRelease, asm.KindStoreImm:
 		f.escapes = f.escapes || in.kind != asm.KindStoreImm && at[in.Src%11].inFrame()
 		effect.write = slotsWritten(at[in.Dst%11], int(in.Off), size)

@@ -64,7 +64,7 @@ type subprog struct {
 	tailCall   bool // it has a tail call
 	ldAbs      bool
 	effects    effect
-	escapes    bool // frame addresses go where the analysis of the stack cannot follow
+	escapes    bool // it stores addresses of its frame
 	calls      []int32
 	stack      int // bytes of its frame
 }
