@@ -158,8 +158,8 @@ func TestManyFrames(t *testing.T) {
 			out: exit`,
 	} {
 		var want []string
-		for _, engine := range []sandbpf.Engine{sandbpf.Interpreter, sandbpf.JIT} {
-			v := newVM(t, sandbpf.WithCPUs(1), sandbpf.WithEngine(engine), sandbpf.WithLimit(1000))
+		for _, options := range [][]sandbpf.Option{{sandbpf.WithEngine(sandbpf.Interpreter)}, nil} {
+			v := newVM(t, append(options, sandbpf.WithCPUs(1), sandbpf.WithLimit(1000))...)
 			named := make(map[string]*maps.Map)
 			for _, spec := range []*maps.Spec{{Name: "ring", Type: maps.RingBuf, MaxEntries: 4096},
 				{Name: "table", Type: maps.Array, KeySize: 4, ValueSize: 8, MaxEntries: 50}} {
@@ -191,7 +191,7 @@ func TestManyFrames(t *testing.T) {
 			if want == nil {
 				want = got
 			}
-			require.Equal(t, want, got, "%s on %v", name, engine)
+			require.Equal(t, want, got, "%s on %v", name, program.Engine())
 			require.NoError(t, link.Detach())
 			require.NoError(t, program.Close())
 		}
