@@ -9,8 +9,8 @@
 //	rsp+80  the batch
 //	rsp+88  the run
 //
-// Registers but r1 and r10 hold what the run before has left, which a verified program does not
-// read.
+// r0 and r6 to r9 hold what the run before has left, which a verified program does not read. r2 to
+// r5 are zero, since helpers see them all.
 TEXT ·enterBatch(SB), NOSPLIT, $88-16
 	MOVQ m+0(FP), R11
 	MOVQ b+8(FP), R10
@@ -54,6 +54,10 @@ clear:
 cleared:
 	CMPQ AX, R13
 	JLT  clear
+	XORL SI, SI
+	XORL DX, DX
+	XORL CX, CX
+	XORL R8, R8
 	MOVQ batch_given(R10), R12
 	MOVQ batch_pc(R10), R11
 	CALL R11

@@ -10,31 +10,6 @@ import (
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
-// BenchmarkEmpty is a run that does nothing on a CPU that the caller holds, or leases for
-// the run.
-func BenchmarkEmpty(b *testing.B) {
-	code := compile(b, enginetest.Parse(b, "r0 = 0\nexit"), Env{})
-	r := enginetest.NewRig(b)
-	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
-	b.Run("held", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := code.Run(r.CPU); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("leased", func(b *testing.B) {
-		m := r.CPU.M
-		for b.Loop() {
-			c := m.Acquire()
-			if _, err := code.Run(c); err != nil {
-				b.Fatal(err)
-			}
-			m.Release(c)
-		}
-	})
-}
-
 // BenchmarkHelper is an exit to a Go helper and back.
 func BenchmarkHelper(b *testing.B) {
 	body := func(*vm.CPU, *[5]uint64) (uint64, error) { return 7, nil }

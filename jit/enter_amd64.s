@@ -81,6 +81,9 @@ TEXT ·enter(SB), NOSPLIT, $72-8
 TEXT ·start(SB), NOSPLIT, $72-8
 	OPEN
 	MOVQ (machine_regs+8)(R11), DI
-	MOVQ (machine_regs+16)(R11), SI
 	MOVQ (machine_regs+80)(R11), R13
+	XORL SI, SI
+	XORL DX, DX
+	XORL CX, CX
+	XORL R8, R8
 	CALLCODE

@@ -61,7 +61,11 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 	}
 	m.left = m.budget.Begin(c.Limit)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
-	start(m)
+	if code.env.Proof != nil {
+		start(m)
+	} else {
+		enter(m)
+	}
 	if m.exit == uint64(exitDone) && m.record.addr == 0 { // as most runs end
 		c.Done = m.budget.Executed(m.left)
 		k.Free()

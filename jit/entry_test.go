@@ -1,0 +1,111 @@
+package jit_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/enginetest"
+	"github.com/sandbpf/sandbpf/internal/prog"
+	"github.com/sandbpf/sandbpf/internal/vm"
+	"github.com/sandbpf/sandbpf/interp"
+	"github.com/sandbpf/sandbpf/jit"
+	"github.com/sandbpf/sandbpf/verifier"
+)
+
+func compile(t testing.TB, p *prog.Program, env jit.Env) *jit.Code {
+	t.Helper()
+	if err := jit.Available(); err != nil {
+		t.Skip(err)
+	}
+	code, err := jit.Compile(p, env)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, code.Close()) })
+	return code
+}
+
+// TestRegistersAtEntry runs a program that is not verified and reads registers which only another
+// path writes: they are zero, and not what Go has left in them.
+func TestRegistersAtEntry(t *testing.T) {
+	p := enginetest.Parse(t, `
+		if r1 != 0 goto read
+		r0 = 1
+		r3 = 1
+		r4 = 1
+		r5 = 1
+		r6 = 1
+		r7 = 1
+		r8 = 1
+		r9 = 1
+	read:
+		r0 |= r3
+		r0 |= r4
+		r0 |= r5
+		r0 |= r6
+		r0 |= r7
+		r0 |= r8
+		r0 |= r9
+		exit`)
+	code := compile(t, p, jit.Env{})
+	steps, err := interp.Compile(p, interp.Env{})
+	require.NoError(t, err)
+	r := enginetest.NewRig(t)
+	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+	for range 3 {
+		want, err := steps.Run(r.CPU)
+		require.NoError(t, err)
+		require.Zero(t, want)
+		got, err := code.Run(r.CPU)
+		require.NoError(t, err)
+		require.Zero(t, got)
+	}
+}
+
+// TestHelperSeesNoHost has a verified program call a helper before it writes r2 to r5, which are
+// then zero: a helper is given all five, whatever its prototype.
+func TestHelperSeesNoHost(t *testing.T) {
+	p := enginetest.Parse(t, "call bpf_ktime_get_ns\nr0 = 0\nexit")
+	p.Type, p.License = prog.XDP, "GPL"
+	proof, err := verifier.Verify(p, &verifier.Env{NumCPU: 1})
+	require.NoError(t, err)
+	var seen [5]uint64
+	body := func(_ *vm.CPU, args *[5]uint64) (uint64, error) { seen = *args; return 0, nil }
+	code := compile(t, p, jit.Env{Proof: proof, Helper: func(asm.BuiltinFunc) vm.Helper { return body }})
+	r := enginetest.NewRig(t)
+	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+	for range 3 {
+		_, err := code.Run(r.CPU)
+		require.NoError(t, err)
+		require.Equal(t, [5]uint64{uint64(r.Memory.Addr())}, seen)
+	}
+}
+
+// BenchmarkEmpty is a run that does nothing, of a program that is verified, on a CPU that the
+// caller holds, or leases for the run.
+func BenchmarkEmpty(b *testing.B) {
+	p := enginetest.Parse(b, "r0 = 0\nexit")
+	p.Type = prog.XDP
+	proof, err := verifier.Verify(p, &verifier.Env{NumCPU: 1})
+	require.NoError(b, err)
+	code := compile(b, p, jit.Env{Proof: proof})
+	r := enginetest.NewRig(b)
+	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+	b.Run("held", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := code.Run(r.CPU); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("leased", func(b *testing.B) {
+		m := r.CPU.M
+		for b.Loop() {
+			c := m.Acquire()
+			if _, err := code.Run(c); err != nil {
+				b.Fatal(err)
+			}
+			m.Release(c)
+		}
+	})
+}
