@@ -18,8 +18,8 @@ type batch struct {
 	end   int            // where to come back to Go
 	given int64          // instructions that each may execute before it is left
 	done  uint64         // instructions executed, but for those of runs that were left
-	// The same for all batches: what is cleared for each run, up to r10, and where code begins.
-	stack, frame, pc uintptr
+	// The same for all batches: r10, the stack that is cleared for each run, and where code begins.
+	frame, low, high, pc uintptr
 }
 
 // batchRuns is how many runs there are before Go has a look at what else it has to do.
@@ -52,7 +52,8 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 	b := &m.batch
 	if b.pc == 0 {
 		b.pc, b.frame = code.base, uintptr(c.FramePointer(0))
-		b.stack = b.frame - uintptr((code.stack+batchStack-1)&^(batchStack-1))
+		b.high = b.frame - uintptr(code.high)
+		b.low = b.high - uintptr((code.low-code.high+batchStack-1)&^(batchStack-1))
 	}
 	b.runs, b.next, b.done, b.given = unsafe.SliceData(runs), 0, 0, m.budget.Begin(c.Limit)
 	c.EnterFrame(0)

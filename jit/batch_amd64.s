@@ -39,7 +39,8 @@ next:
 	MOVQ R9, (const_cpuPtrs+8)(DX)
 	MOVQ SI, (const_cpuPtrs+16)(DX)
 	MOVQ batch_frame(R10), R13
-	MOVQ batch_stack(R10), AX
+	MOVQ batch_low(R10), AX
+	MOVQ batch_high(R10), CX
 	JMP  cleared
 
 clear:
@@ -47,7 +48,7 @@ clear:
 	ADDQ $const_batchStack, AX
 
 cleared:
-	CMPQ AX, R13
+	CMPQ AX, CX
 	JLT  clear
 	XORL SI, SI
 	XORL DX, DX

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/bits"
 	"runtime"
 	"sync"
 
@@ -117,7 +118,8 @@ type Code struct {
 	single  bool             // bare, verified, and of one frame
 	quick   bool             // single, and nothing but arguments is made ready for a run
 	batched bool             // runs can follow one another without Go, see batch
-	stack   int              // bytes of stack that a run uses at most, in all frames
+	low     int              // the stack from here
+	high    int              // to here, in bytes below r10, may be read before it is written
 	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
 	machines vm.Machines[machine]
@@ -173,18 +175,28 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure = simple && code.noStack
 	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
-	code.single = code.bare && code.depth == 1 && env.Proof != nil
-	code.quick = code.single && code.noStack
-	code.stack = code.depth * prog.StackSize
-	if code.single && len(env.Proof.Stats.StackDepth) > 0 {
-		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
+	code.single = code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Funcs) > 0
+	if !code.noStack {
+		code.low = code.depth * prog.StackSize
+		if code.single {
+			code.unwritten(^env.Proof.Funcs[0].Unread)
+		}
 	}
+	code.quick = code.single && code.low == code.high
 	code.batched = code.batches(low)
 	if code.pages, err = mem.NewCode(code.native); err != nil {
 		return nil, err
 	}
 	code.base = code.pages.Addr()
 	return code, nil
+}
+
+// unwritten keeps from which slot of the frame to which ones may be read before they are written.
+func (code *Code) unwritten(slots uint64) {
+	code.low, code.high = 8*bits.Len64(slots), 8*bits.TrailingZeros64(slots)
+	if slots == 0 {
+		code.high = 0
+	}
 }
 
 // Without compiles the program again, without some passes.

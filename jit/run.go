@@ -75,8 +75,8 @@ func (code *Code) ready(c *vm.CPU, m *machine) {
 	if !code.bare {
 		c.TakePacket() // which accesses are checked against
 	}
-	if !code.noStack {
-		c.BeginBare(code.depth, code.stack)
+	if code.low > code.high {
+		c.BeginBare(code.depth, code.low, code.high)
 	}
 }
 
