@@ -283,7 +283,7 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
 	in := b.next()
-	in.Op, in.Wide, in.Atomic, in.Size = Atomic, info.Wide, info.Atomic, uint8(info.Size.Bytes())
+	in.Op, in.Wide, in.Imm, in.Size = Atomic, info.Wide, int64(info.Atomic), uint8(info.Size.Bytes())
 	in.A, in.B, in.Disp = Reg(ins.Dst), Reg(ins.Src), int32(ins.Off)
 	switch info.Kind {
 	case asm.KindLoadAcquire:

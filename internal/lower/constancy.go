@@ -70,7 +70,7 @@ func (c *constancy) behind(i int, b *Block) (have Regs, values [framePointer]int
 			}
 		case in.Op == Call || in.Op == Helper || in.Op == Packet:
 			have &= SavedRegs
-		case in.Op == Atomic && in.Atomic == asm.AtomicCmpXchg:
+		case in.Op == Atomic && in.Imm == int64(asm.AtomicCmpXchg):
 			have &^= Result
 		default:
 			have &^= bit(in.Dst)

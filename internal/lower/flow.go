@@ -100,7 +100,7 @@ func narrowAfter(have Regs, in *Ins) Regs {
 	case Helper, Packet:
 		return have &^ Result
 	case Atomic:
-		if in.Atomic == asm.AtomicCmpXchg {
+		if in.Imm == int64(asm.AtomicCmpXchg) {
 			have &^= Result
 		}
 	}

@@ -1,7 +1,7 @@
 package lower
 
-// Optimise rewrites the blocks of p, each on its own.
-func Optimise(p *Program) {
+// optimiseBlocks rewrites the blocks of p, each on its own.
+func optimiseBlocks(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
@@ -19,8 +19,8 @@ func Optimise(p *Program) {
 	}
 }
 
-// OptimiseJoined rewrites the blocks that have been put together of others.
-func OptimiseJoined(p *Program) {
+// optimiseJoined rewrites the blocks that have been put together of others.
+func optimiseJoined(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
