@@ -83,7 +83,7 @@ func (b *builder) translate() error {
 			n++
 		}
 	}
-	b.Blocks = m.blocks.cut(int(n))
+	b.Blocks, b.flows = m.blocks.cut(int(n)), m.flows.cut(int(n))
 	b.pool = b.room(len(insns))
 	current := -1
 	for slot := 0; slot < len(insns); slot++ {
@@ -116,6 +116,7 @@ func (b *builder) close(current, slot int, next int32) {
 	if last := bl.Last(); last == nil || !last.Ends() {
 		bl.Next = next
 	}
+	b.summarise(int32(current))
 }
 
 // seen reports whether the instruction can be reached.

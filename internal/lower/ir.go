@@ -9,6 +9,8 @@
 package lower
 
 import (
+	"math/bits"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
@@ -173,6 +175,7 @@ type Program struct {
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
 
+	flows     []flow    // by block, until blocks are unrolled
 	constants constancy // as optimiseBlocks has found them
 	memory    *memory
 }
@@ -189,10 +192,13 @@ const (
 )
 
 // Has reports whether r is in the set.
-func (s Regs) Has(r Reg) bool { return s>>uint8(r)&1 != 0 } // a shift by 255 gives 0
+func (s Regs) Has(r Reg) bool { return s&bit(r) != 0 }
+
+// first returns the lowest register of the set, which is not empty.
+func (s Regs) first() Reg { return Reg(bits.TrailingZeros16(uint16(s))) }
 
 // bit returns the set of r, or of nothing for None.
-func bit(r Reg) Regs { return 1 << uint8(r) }
+func bit(r Reg) Regs { return Regs(uint32(1) << (uint8(r) & 31)) } // that of None would be bit 31
 
 // Reads returns the registers that in reads as operands.
 func (in *Ins) Reads() Regs { return bit(in.A) | bit(in.B) | bit(in.Index) }
@@ -223,15 +229,15 @@ func (in *Ins) Jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == 
 // Ends reports whether nothing follows in but what is jumped to.
 func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == Fault }
 
-// Uses returns the registers that matter when in, of block b, is reached, and those that
-// it writes.
-func (p *Program) Uses(b *Block, in *Ins) (read, written Regs) {
+// uses returns the registers that matter when in is reached, and those that it writes. For what
+// an exit leaves behind see leaves.
+func (in *Ins) uses() (read, written Regs) {
 	read, written = in.Reads(), bit(in.Dst)
 	switch in.Op {
 	case Helper:
 		return read | ArgRegs, written | Result
 	case Exit:
-		return read | p.leaves(b), 0
+		return read, 0
 	case Call, Packet, Fault:
 		return AllRegs, 0
 	case Atomic:
@@ -240,6 +246,22 @@ func (p *Program) Uses(b *Block, in *Ins) (read, written Regs) {
 		}
 	}
 	return read, written
+}
+
+// spoils returns the registers that a call changes, as far as the program can tell.
+func (in *Ins) spoils() Regs {
+	if in.Op == Helper || in.Op == Call || in.Op == Packet {
+		return ^SavedRegs
+	}
+	return 0
+}
+
+// constant returns the constant Imm as in reads it.
+func (in *Ins) constant() int64 {
+	if in.Wide {
+		return in.Imm
+	}
+	return int64(uint32(in.Imm))
 }
 
 // leaves returns the registers that somebody may look at behind the exit of block b.
