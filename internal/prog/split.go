@@ -8,12 +8,15 @@ type Split struct {
 	Leader []bool  // by slot, and behind the last: a block begins here
 	Index  []int32 // by slot, and behind the last: how many instructions come before
 
-	rows []uint16 // by slot: see Info
+	rows []uint16 // by slot: see Row
 }
 
 // Info returns the row of the opcode table of the instruction at slot, nil in the second slot of a
 // 64-bit immediate load.
 func (s *Split) Info(slot int) *asm.Info { return asm.InfoAt(s.rows[slot]) }
+
+// Row returns the number of that row, 0 for nil.
+func (s *Split) Row(slot int) uint16 { return s.rows[slot] }
 
 // Split cuts p into s, whose memory it uses again. The program need not have passed Check:
 // instructions and jumps are checked here, functions are not known. The error is an [*Error].
