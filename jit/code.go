@@ -162,10 +162,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		return nil, err
 	}
 	defer low.Free()
-	lower.Optimise(low)
-	lower.Unroll(low)
-	lower.OptimiseJoined(low)
-	lower.Align(low)
+	lower.Run(low)
 	code := &Code{p: p, env: env, machines: vm.NewMachines[machine](env.NumCPU),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {

@@ -10,10 +10,10 @@ import (
 	"github.com/sandbpf/sandbpf/jit/amd64"
 )
 
-// conditions are what cmp leaves in the flags for each jump but JSet.
+// conditions are what cmp leaves in the flags for each jump, of JSet and its opposite what test does.
 var conditions = map[asm.JumpOp]amd64.Cond{
 	asm.JEq: amd64.E, asm.JNE: amd64.NE, asm.JGT: amd64.A, asm.JGE: amd64.AE, asm.JLT: amd64.B, asm.JLE: amd64.BE,
-	asm.JSGT: amd64.G, asm.JSGE: amd64.GE, asm.JSLT: amd64.L, asm.JSLE: amd64.LE, asm.JSet: amd64.NE,
+	asm.JSGT: amd64.G, asm.JSGE: amd64.GE, asm.JSLT: amd64.L, asm.JSLE: amd64.LE, asm.JSet: amd64.NE, lower.NotSet: amd64.E,
 }
 
 // conditionOf is conditions by the number of the jump.
@@ -152,16 +152,13 @@ func (e *emitter) repeats(block int32) bool {
 // compare sets the flags and returns the condition on which to jump.
 func (e *emitter) compare(in *lower.Ins) amd64.Cond {
 	w, a := width(in.Wide), reg(in.A)
-	cond := conditionOf[in.Cond]
-	if in.Not {
-		cond = cond.Not()
-	}
+	cond, bits := conditionOf[in.Cond], in.Cond == asm.JSet || in.Cond == lower.NotSet
 	switch {
-	case in.Cond == asm.JSet && in.B != lower.None:
+	case bits && in.B != lower.None:
 		e.Test(w, a, reg(in.B))
-	case in.Cond == asm.JSet && (w == amd64.W32 || fits(in.Imm)):
+	case bits && (w == amd64.W32 || fits(in.Imm)):
 		e.TestImm(w, a, int32(in.Imm))
-	case in.Cond == asm.JSet:
+	case bits:
 		e.MovImm(scratch, uint64(in.Imm))
 		e.Test(w, a, scratch)
 	case in.B != lower.None:

@@ -25,7 +25,7 @@ func TestConstancy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
-			Optimise(p)
+			optimiseBlocks(p)
 			require.Contains(t, p.text(), c.want)
 		})
 	}
@@ -35,6 +35,6 @@ func TestConstancy(t *testing.T) {
 // program says.
 func TestConstancyOfUnread(t *testing.T) {
 	p := build(t, "r3 = 0x123456789a ll; r1 ^= r3; again: r4 = 0x123456789a ll; r1 ^= r4; r2 -= 1; if r2 != 0 goto again; r0 = r1; exit", Env{})
-	Optimise(p)
+	optimiseBlocks(p)
 	require.Contains(t, p.text(), "r0 = 78187493530; r1 = r1 ^ r0; r2 = r2 + -1")
 }

@@ -1,7 +1,7 @@
 package lower
 
-// Optimise rewrites the blocks of p, each on its own.
-func Optimise(p *Program) {
+// optimiseBlocks rewrites the blocks of p, each on its own.
+func optimiseBlocks(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
@@ -10,8 +10,8 @@ func Optimise(p *Program) {
 	p.constants = p.findConstants()
 	o := p.optimiser()
 	for i := range p.Blocks {
-		b := &p.Blocks[i]
-		b.Origin = int32(i)
+		b, f := &p.Blocks[i], &p.flows[i]
+		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
@@ -19,8 +19,8 @@ func Optimise(p *Program) {
 	}
 }
 
-// OptimiseJoined rewrites the blocks that have been put together of others.
-func OptimiseJoined(p *Program) {
+// optimiseJoined rewrites the blocks that have been put together of others.
+func optimiseJoined(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
@@ -44,7 +44,10 @@ func (o *optimiser) optimise(b *Block) {
 	p := o.p
 	live := b.LiveOut
 	if last := b.Last(); terminates(last) {
-		read, written := p.Uses(b, last)
+		read, written := last.uses()
+		if last.Op == Exit {
+			read |= p.leaves(b)
+		}
 		live = live&^written | read
 	}
 	o.enter(b)

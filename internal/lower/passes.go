@@ -51,6 +51,14 @@ func Passes() iter.Seq2[Pass, string] {
 // does reports whether a pass is not left out.
 func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 
+// Run makes p faster, by all passes that are not left out.
+func Run(p *Program) {
+	optimiseBlocks(p)
+	unroll(p)
+	optimiseJoined(p)
+	align(p)
+}
+
 // rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
 // bring operations into the form that the others look for.
 func (o *optimiser) rewrite(n *node) bool {

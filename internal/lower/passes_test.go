@@ -34,10 +34,7 @@ var shows = map[Pass]string{
 func TestPasses(t *testing.T) {
 	lowered := func(text string, without Pass) (lines []string) {
 		p := build(t, text, Env{Without: without, Popcount: true, Cells: func(uint64) (c mem.Cells, ok bool) { return c, false }})
-		Optimise(p)
-		Unroll(p)
-		OptimiseJoined(p)
-		Align(p)
+		Run(p)
 		for i := range p.Blocks {
 			text := p.Blocks[i].text()
 			if p.Blocks[i].Align {
