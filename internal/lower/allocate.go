@@ -115,6 +115,9 @@ func (a *allocation) place(n *node, at int32) bool {
 		if d.last > at {
 			a.holds[r] = n.out
 		}
+		if in.shifts() {
+			in.Private = r != Count && a.free(Count, at)
+		}
 	}
 	return true
 }
@@ -154,6 +157,9 @@ func (a *allocation) choose(n *node, at int32) Reg {
 		if wanted.Has(r) && a.free(r, at) {
 			return r
 		}
+	}
+	if a.def(n.out).counts && a.free(Count, at) && !a.promised(Count, at, last) {
+		return Count
 	}
 	// Where its first operand is, which is not read any more.
 	if r := a.where(n.a); r != None && a.free(r, at) && !a.promised(r, at, last) {

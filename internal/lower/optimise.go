@@ -44,7 +44,7 @@ func (o *optimiser) optimise(b *Block) {
 	p := o.p
 	live := b.LiveOut
 	if last := b.Last(); terminates(last) {
-		read, written := last.uses()
+		read, written := p.uses(last)
 		if last.Op == Exit {
 			read |= p.leaves(b)
 		}

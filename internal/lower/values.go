@@ -28,6 +28,7 @@ type def struct {
 	uses   int32
 	bits   uint64 // that may be set
 	needed bool
+	counts bool // a shift is by it
 	reg    Reg  // where it is kept
 	wanted Regs // the registers that the program wants it in at the end
 }
@@ -182,6 +183,11 @@ func (o *optimiser) emit(n *node) {
 	o.nodes = append(o.nodes, node{})
 	m := &o.nodes[len(o.nodes)-1]
 	m.Ins, m.a, m.b, m.index, m.out = n.Ins, n.a, n.b, n.index, noValue
+	if n.Op >= LSh && n.Op <= ArSh {
+		if d := o.def(n.b); d != nil {
+			d.counts = true
+		}
+	}
 }
 
 // load brings a constant into a register, unless one has it.
