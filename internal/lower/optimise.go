@@ -8,7 +8,7 @@ func optimiseBlocks(p *Program) {
 	p.liveness()
 	p.narrowness()
 	p.constants = p.findConstants()
-	o := p.optimiser()
+	o, ways := p.optimiser(), p.ways()
 	for i := range p.Blocks {
 		b, f := &p.Blocks[i], &p.flows[i]
 		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn
@@ -16,6 +16,7 @@ func optimiseBlocks(p *Program) {
 			continue
 		}
 		o.optimise(b)
+		p.sink(int32(i), ways)
 	}
 }
 
