@@ -137,6 +137,7 @@ func (b *builder) next() *Ins {
 func (b *builder) add() {
 	if b.seen() {
 		b.pool = b.pool[:len(b.pool)+1]
+		b.Checks = b.Checks || b.pool[len(b.pool)-1].Check
 	}
 }
 

@@ -178,6 +178,7 @@ type Program struct {
 	Popcount     bool // the machine has an instruction for it
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
+	Checks       bool // some access is checked
 	Verified     bool // nothing reads r1 to r5 behind a call, nor what is not written
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
