@@ -181,14 +181,17 @@ func (a *allocation) choose(n *node, at int32) Reg {
 	return any
 }
 
-// promised reports whether a node behind at, but in front of last, computes what the program
-// wants in r at the end.
+// promised reports whether r is better kept free up to last: what the program wants in it at the end
+// is in another register, or a node behind at, but in front of last, computes it.
 func (a *allocation) promised(r Reg, at, last int32) bool {
 	if !a.live.Has(r) {
 		return false
 	}
-	d := a.def(a.cur[r])
-	return d != nil && d.node > at && d.node < last
+	v := a.cur[r]
+	if d := a.def(v); d != nil {
+		return d.node < last && (d.node > at || d.node < at && d.reg != r)
+	}
+	return v >= 0 && a.moved[v] != r
 }
 
 // finish makes the registers hold what the program says, and writes what ends the block.
