@@ -23,6 +23,6 @@ func (o *optimiser) lowest(n *node) bool {
 		return false
 	}
 	less := Ins{Op: Add, Wide: n.Wide, Dst: n.Dst, A: None, B: None, Index: None, Slot: n.Slot}
-	n.Op, n.a, n.b = And, x, o.compute(&node{Ins: less, a: x, b: o.constant(-1), index: noValue, out: noValue})
+	n.Op, n.a, n.b = And, x, o.compute(&node{Ins: less, a: x, b: o.constant(-1), index: noValue})
 	return true
 }
