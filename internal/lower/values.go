@@ -208,10 +208,13 @@ func (o *optimiser) define(n *node) value {
 // which it emits.
 func (o *optimiser) compute(n *node) value {
 	for {
-		if v, ok := o.known(n); ok {
-			return v
+		a, b := o.kind(n.a), o.kind(n.b)
+		if (a|b)&isConstant != 0 || n.Op == Mov || n.Op == Zext || n.Op == Sext {
+			if v, ok := o.known(n); ok {
+				return v
+			}
 		}
-		if !o.rewrite(n) {
+		if !o.rewrite(n, a, b) {
 			break
 		}
 	}
