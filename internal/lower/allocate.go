@@ -39,10 +39,10 @@ func (o *optimiser) allocate(dst []Ins, live Regs) ([]Ins, bool) {
 
 // initial says where what registers hold at the beginning is.
 func (a *allocation) initial() {
-	for r := range a.last {
-		a.holds[r], a.moved[r] = noValue, Reg(r)
-		if a.last[r] >= 0 {
-			a.holds[r] = value(r)
+	for r, last := range a.last {
+		a.holds[r], a.moved[r] = value(r), Reg(r)
+		if last < 0 {
+			a.holds[r] = noValue
 		}
 	}
 }
@@ -85,17 +85,22 @@ func (a *allocation) place(n *node, at int32) bool {
 		if r == None {
 			return false
 		}
-		for _, v := range [...]value{n.a, n.b, n.index} { // what is not read any more
-			if v >= 0 && a.lastUse(v) <= at {
-				a.holds[a.where(v)] = noValue
-			}
-		}
+		a.release(n.a, at)
+		a.release(n.b, at)
+		a.release(n.index, at)
 		n.reg, in.Dst = r, r
 		if n.last > at {
 			a.holds[r] = firstDef + value(at)
 		}
 	}
 	return true
+}
+
+// release frees the register of v, if nobody reads it behind node at.
+func (a *allocation) release(v value, at int32) {
+	if v >= 0 && a.lastUse(v) <= at {
+		a.holds[a.where(v)] = noValue
+	}
 }
 
 // makeRoom moves what is in the register that the program wants the result of a node in at the
@@ -207,9 +212,10 @@ func (a *allocation) moves() []Ins {
 	if n := len(a.out); n > 0 {
 		slot = a.out[n-1].Slot
 	}
-	for r := range framePointer {
+	for left := a.live &^ bit(framePointer); left != 0; left &= left - 1 {
+		r := left.first()
 		v := a.cur[r]
-		if !a.live.Has(r) || a.where(v) == r {
+		if a.where(v) == r {
 			continue
 		}
 		m := Ins{Op: Mov, Wide: true, Dst: r, A: None, B: a.where(v), Index: None, Slot: slot}

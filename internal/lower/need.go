@@ -1,19 +1,21 @@
 package lower
 
+import "github.com/sandbpf/sandbpf/asm"
+
+// never is what last is of registers that are not read.
+var never = [asm.NumRegisters]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+
 // need marks what the block's effects depend on and drops the rest. live are the
 // registers that matter in front of what ends the block.
 func (o *optimiser) need(live Regs) {
-	for r := range o.last {
-		o.last[r] = -1
-	}
+	o.last = never
 	end := int32(len(o.nodes))
-	for r, v := range o.cur {
-		if !live.Has(Reg(r)) {
-			continue
-		}
+	for left := live; left != 0; left &= left - 1 {
+		r := left.first()
+		v := o.cur[r]
 		o.mark(v, end)
 		if n := o.node(v); n != nil {
-			n.wanted |= bit(Reg(r))
+			n.wanted |= bit(r)
 		}
 	}
 	for i := len(o.nodes) - 1; i >= 0; i-- {

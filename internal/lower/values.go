@@ -45,6 +45,14 @@ type optimiser struct {
 	last [asm.NumRegisters]int32
 }
 
+// initial are the values at the beginning of a block, by register.
+var initial = func() (at [asm.NumRegisters]value) {
+	for r := range at {
+		at[r] = value(r)
+	}
+	return at
+}()
+
 // loaded is a constant that a node has brought into a register.
 type loaded struct {
 	k int64
@@ -101,15 +109,16 @@ func (o *optimiser) stale(v value) bool {
 func (o *optimiser) values(b *Block) {
 	o.b = b
 	o.nodes, o.consts, o.loaded = o.nodes[:0], o.consts[:0], o.loaded[:0]
-	for r := range o.cur {
-		o.cur[r] = value(r)
-		if o.constIn.Has(Reg(r)) {
-			o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
-		}
+	o.cur = initial
+	for left := o.constIn; left != 0; left &= left - 1 {
+		r := left.first()
+		o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
 	}
+	var n node
 	for i := range b.Ins {
-		n := node{Ins: b.Ins[i], a: noValue, b: noValue, index: noValue}
+		n.Ins = b.Ins[i]
 		if terminates(&n.Ins) {
+			n.a, n.b, n.index = noValue, noValue, noValue
 			o.nodes = append(o.nodes, n)
 			continue
 		}
@@ -162,22 +171,26 @@ func (o *optimiser) emit(n *node) {
 	if _, ok := o.constOf(n.index); ok {
 		n.index = o.load(n.index, n.Slot)
 	}
-	if k, ok := o.constOf(n.b); ok {
-		switch {
-		case !n.Wide:
-			k = int64(int32(k))
+	k, constant := o.constOf(n.b)
+	if constant {
+		switch short := int64(int32(k)); {
+		case k == short && n.b < 0:
+		case k == short || !n.Wide:
+			k = short
 			n.b = o.constant(k)
-		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
+		case n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
-		default:
+		case n.b >= 0:
 			n.b = o.constant(k)
 		}
-		n.Imm = k
 	}
 	// Field by field: the processor waits before it reads at once what has just been written in parts.
 	o.nodes = append(o.nodes, node{})
 	m := &o.nodes[len(o.nodes)-1]
 	m.Ins, m.a, m.b, m.index = n.Ins, n.a, n.b, n.index
+	if constant {
+		m.Imm = k
+	}
 }
 
 // load brings a constant into a register, unless one has it.
