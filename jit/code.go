@@ -115,6 +115,7 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
+	hidden  bool             // frames are no regions as long as native code runs: it does not look for any
 	single  bool             // bare, verified, and of one frame
 	quick   bool             // single, and nothing but arguments is made ready for a run
 	batched bool             // runs can follow one another without Go, see batch
@@ -168,6 +169,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))
 	}
+	code.hidden = low.Verified && !low.Checks && !low.Shared
 	if err := emit(low, code); err != nil {
 		return nil, err
 	}

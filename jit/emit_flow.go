@@ -279,8 +279,9 @@ func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
 	}
 }
 
-// exposed reports whether the frame of a function is a region while it runs.
-func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed }
+// exposed reports whether the frame of a function is a region while it runs. If frames are hidden,
+// they become regions when native code is left, see machine.showFrames.
+func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed && !e.code.hidden }
 
 // frameless reports whether a function runs in the frame of its caller, which has the
 // address that it returns to as for any other.

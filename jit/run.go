@@ -184,6 +184,14 @@ func (m *machine) serve() error {
 	return nil
 }
 
+// showFrames makes the frames regions in which functions run, for helpers that look up what they
+// are passed.
+func (m *machine) showFrames() {
+	for frame := m.bottom + 1; frame <= m.depth(); frame++ {
+		m.cpu.PushFrame(frame)
+	}
+}
+
 func (m *machine) leave(e *exit) error {
 	switch e.kind {
 	case exitPoll:
@@ -193,6 +201,9 @@ func (m *machine) leave(e *exit) error {
 	case exitAlign:
 		return m.misaligned(e)
 	case exitHelper:
+		if m.code.hidden {
+			m.showFrames()
+		}
 		return m.helper(e)
 	case exitWake:
 		m.wake()

@@ -74,13 +74,13 @@ func (a *allocation) free(r Reg, at int32) bool {
 
 // place writes a node with registers, and finds one for its result.
 func (a *allocation) place(n *node, at int32) bool {
-	if n.defines {
+	if n.last >= 0 {
 		a.makeRoom(n, at)
 	}
 	a.out = append(a.out, n.Ins)
 	in := &a.out[len(a.out)-1]
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
-	if n.defines {
+	if n.last >= 0 {
 		r := a.choose(n, at)
 		if r == None {
 			return false
@@ -91,6 +91,9 @@ func (a *allocation) place(n *node, at int32) bool {
 		n.reg, in.Dst = r, r
 		if n.last > at {
 			a.holds[r] = firstDef + value(at)
+		}
+		if in.shifts() {
+			in.Private = r != Count && a.free(Count, at)
 		}
 	}
 	return true
@@ -137,6 +140,9 @@ func (a *allocation) choose(n *node, at int32) Reg {
 		}
 	}
 	last := n.last
+	if n.counts && a.free(Count, at) && !a.promised(Count, at, last) {
+		return Count
+	}
 	// Where its first operand is, which is not read any more.
 	if r := a.where(n.a); r != None && a.free(r, at) && !a.promised(r, at, last) {
 		return r

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/verifier"
@@ -30,6 +31,7 @@ type Env struct {
 func Build(p *prog.Program, env Env) (*Program, error) {
 	b := builder{Program: newProgram(), env: env}
 	b.P, b.Popcount, b.Without, b.split = p, env.Popcount, env.Without, &b.memory.split
+	b.Verified = env.Proof != nil
 	if err := b.build(); err != nil {
 		b.Free()
 		return nil, err
@@ -135,6 +137,7 @@ func (b *builder) next() *Ins {
 func (b *builder) add() {
 	if b.seen() {
 		b.pool = b.pool[:len(b.pool)+1]
+		b.Checks = b.Checks || b.pool[len(b.pool)-1].Check
 	}
 }
 
@@ -327,12 +330,22 @@ func (b *builder) constant(in *Ins) {
 	}
 }
 
+// argumentsOf returns the registers that a helper is given.
+func argumentsOf(fn asm.BuiltinFunc) Regs {
+	proto, known := helper.Get(fn)
+	if !known || fn == asm.FnTracePrintk { // which has as many as its format asks for
+		return ArgRegs
+	}
+	return ArgRegs & (1<<(len(proto.Args)+1) - 1)
+}
+
 // helper returns the index in Helpers of a helper.
 func (b *builder) helper(fn asm.BuiltinFunc) int64 {
 	i := slices.Index(b.Helpers, fn)
 	if i < 0 {
 		i = len(b.Helpers)
 		b.Helpers = append(b.Helpers, fn)
+		b.arguments = append(b.arguments, argumentsOf(fn))
 	}
 	return int64(i)
 }

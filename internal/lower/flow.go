@@ -41,7 +41,7 @@ func (p *Program) summarise(block int32) {
 		}
 		writes := dst
 		if in.Op >= Atomic {
-			reads, writes = in.uses()
+			reads, writes = p.uses(in)
 		}
 		read |= reads &^ written
 		written |= writes

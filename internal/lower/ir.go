@@ -81,7 +81,8 @@ type Ins struct {
 	Wide   bool // on 64 bits; else on 32, and the upper half of Dst becomes zero
 	Signed bool
 	Check  bool // it is not proved that the access is allowed
-	// Private says that nobody else writes to the memory while the program runs.
+	// Private says that nobody else writes to the memory while the program runs; of a shift by a
+	// register, that nobody needs what r4 holds, see Count.
 	Private bool
 	Size    uint8
 	Scale   uint8
@@ -94,6 +95,9 @@ type Ins struct {
 	Slot    int32 // of the program's instruction
 	Imm     int64
 }
+
+// Count is the register that the machine has counts of shifts in.
+const Count = Reg(asm.R4)
 
 // NotSet is the opposite of [asm.JSet], for which programs have no name.
 const NotSet = asm.JSet | 1
@@ -165,13 +169,17 @@ type Program struct {
 	FuncOf  map[int32]int32   // by block that a function begins with: index in Funcs
 	Index   []int32           // by slot: how many instructions come before
 	Helpers []asm.BuiltinFunc // that it calls
-	Cells   []mem.Cells       // that it looks values up in
-	Shared  bool              // functions have blocks in common
+
+	arguments []Regs      // by index in Helpers: that they are given
+	Cells     []mem.Cells // that it looks values up in
+	Shared    bool        // functions have blocks in common
 	// HasCallbacks says that helpers may call functions of the program.
 	HasCallbacks bool
 	Popcount     bool // the machine has an instruction for it
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
+	Checks       bool // some access is checked
+	Verified     bool // nothing reads r1 to r5 behind a call, nor what is not written
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
 
@@ -212,6 +220,11 @@ func (in *Ins) isMem() bool {
 	return false
 }
 
+// shifts reports whether in shifts, other than by a constant as an operand.
+func (in *Ins) shifts() bool {
+	return in.Op >= LSh && in.Op <= ArSh && in.B != None
+}
+
 // pure reports whether in does nothing but write Dst.
 func (in *Ins) pure() bool {
 	switch in.Op {
@@ -231,14 +244,22 @@ func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == F
 
 // uses returns the registers that matter when in is reached, and those that it writes. For what
 // an exit leaves behind see leaves.
-func (in *Ins) uses() (read, written Regs) {
+func (p *Program) uses(in *Ins) (read, written Regs) {
 	read, written = in.Reads(), bit(in.Dst)
 	switch in.Op {
 	case Helper:
+		if p.Verified {
+			return read | p.arguments[in.Imm], written | Result | ArgRegs
+		}
 		return read | ArgRegs, written | Result
 	case Exit:
 		return read, 0
-	case Call, Packet, Fault:
+	case Call:
+		if p.Verified {
+			return ArgRegs | bit(framePointer), Result | ArgRegs
+		}
+		return AllRegs, 0
+	case Packet, Fault:
 		return AllRegs, 0
 	case Atomic:
 		if in.Imm == int64(asm.AtomicCmpXchg) {
@@ -266,12 +287,16 @@ func (in *Ins) constant() int64 {
 
 // leaves returns the registers that somebody may look at behind the exit of block b.
 func (p *Program) leaves(b *Block) Regs {
-	switch {
-	case len(p.Funcs) == 1:
+	if len(p.Funcs) == 1 {
 		return Result
-	case p.Shared || b.Func < 0:
-		return Result | ArgRegs
+	}
+	left := Result
+	if !p.Verified {
+		left |= ArgRegs
+	}
+	if p.Shared || b.Func < 0 {
+		return left
 	}
 	// A caller sees the registers that are not restored.
-	return Result | ArgRegs | SavedRegs&^p.Funcs[b.Func].Saved
+	return left | SavedRegs&^p.Funcs[b.Func].Saved
 }

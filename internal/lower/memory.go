@@ -20,6 +20,7 @@ type memory struct {
 	regs      stock[Regs]
 	consts    stock[[framePointer]int64]
 	path      []step  // of a walk through blocks
+	moved     []Ins   // see sinkTo
 	literals  []int64 // see flow.constants
 	values    [framePointer]int64
 }

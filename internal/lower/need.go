@@ -20,7 +20,7 @@ func (o *optimiser) need(live Regs) {
 	}
 	for i := len(o.nodes) - 1; i >= 0; i-- {
 		n := &o.nodes[i]
-		if n.defines && n.uses == 0 && n.pure() {
+		if n.last >= 0 && n.uses == 0 && n.pure() {
 			n.Op = Nop
 			continue
 		}

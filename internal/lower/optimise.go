@@ -8,7 +8,7 @@ func optimiseBlocks(p *Program) {
 	p.liveness()
 	p.narrowness()
 	p.constants = p.findConstants()
-	o := p.optimiser()
+	o, ways := p.optimiser(), p.ways()
 	for i := range p.Blocks {
 		b, f := &p.Blocks[i], &p.flows[i]
 		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn
@@ -16,6 +16,7 @@ func optimiseBlocks(p *Program) {
 			continue
 		}
 		o.optimise(b)
+		p.sink(int32(i), ways)
 	}
 }
 
@@ -44,7 +45,7 @@ func (o *optimiser) optimise(b *Block) {
 	p := o.p
 	live := b.LiveOut
 	if last := b.Last(); terminates(last) {
-		read, written := last.uses()
+		read, written := p.uses(last)
 		if last.Op == Exit {
 			read |= p.leaves(b)
 		}

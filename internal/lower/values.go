@@ -20,12 +20,12 @@ type node struct {
 	a, b, index value
 
 	// Of the value that it computes, which is firstDef plus its number in the block:
-	last    int32 // the last node that reads it
-	uses    int32
-	bits    uint64 // that may be set
-	wanted  Regs   // the registers that the program wants it in at the end
-	reg     Reg    // where it is kept
-	defines bool   // whether there is one
+	last   int32  // the last node that reads it, -1 if it computes none
+	bits   uint64 // that may be set
+	uses   int32
+	wanted Regs // the registers that the program wants it in at the end
+	reg    Reg  // where it is kept
+	counts bool // a shift is by it
 }
 
 // optimiser works on one block at a time; its slices are reused for the next.
@@ -118,7 +118,7 @@ func (o *optimiser) values(b *Block) {
 	for i := range b.Ins {
 		n.Ins = b.Ins[i]
 		if terminates(&n.Ins) {
-			n.a, n.b, n.index = noValue, noValue, noValue
+			n.a, n.b, n.index, n.last = noValue, noValue, noValue, -1
 			o.nodes = append(o.nodes, n)
 			continue
 		}
@@ -187,9 +187,12 @@ func (o *optimiser) emit(n *node) {
 	// Field by field: the processor waits before it reads at once what has just been written in parts.
 	o.nodes = append(o.nodes, node{})
 	m := &o.nodes[len(o.nodes)-1]
-	m.Ins, m.a, m.b, m.index = n.Ins, n.a, n.b, n.index
+	m.Ins, m.a, m.b, m.index, m.last = n.Ins, n.a, n.b, n.index, -1
 	if constant {
 		m.Imm = k
+	}
+	if n.Op >= LSh && n.Op <= ArSh && n.b.isDef() {
+		o.node(n.b).counts = true
 	}
 }
 
@@ -213,7 +216,7 @@ func (o *optimiser) load(v value, slot int32) value {
 func (o *optimiser) define(n *node) value {
 	at := len(o.nodes) - 1
 	m := &o.nodes[at]
-	m.defines, m.last, m.bits, m.reg = true, int32(at), o.bitsOf(n), None
+	m.last, m.bits, m.reg = int32(at), o.bitsOf(n), None
 	return firstDef + value(at)
 }
 
