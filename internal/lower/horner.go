@@ -64,10 +64,7 @@ func (o *optimiser) horner(n *node) bool {
 	if !ok || !l.x.isInitial() || !l.rest.isDef() || !outer.rest.isDef() {
 		return false
 	}
-	part := func(op Op, a, b value) value {
-		return o.compute(&node{Ins: Ins{Op: op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: a, b: b, index: noValue})
-	}
-	rest := part(Add, part(Mul, l.rest, o.constant(int64(outer.factor))), outer.rest)
-	n.a, n.b = part(Mul, l.x, o.constant(int64(l.factor*outer.factor))), rest
+	rest := o.part(n, Add, None, o.part(n, Mul, None, l.rest, o.constant(int64(outer.factor))), outer.rest)
+	n.a, n.b = o.part(n, Mul, None, l.x, o.constant(int64(l.factor*outer.factor))), rest
 	return true
 }

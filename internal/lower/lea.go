@@ -62,7 +62,6 @@ func (o *optimiser) lea(n *node, at int32, shifted, other value) bool {
 
 // unlea takes a lea apart again, for a block that is optimised once more.
 func (o *optimiser) unlea(n *node) {
-	shift := Ins{Op: LSh, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}
 	k := int64(bits.TrailingZeros8(n.Scale))
-	n.Op, n.b, n.index = Add, o.compute(&node{Ins: shift, a: n.index, b: o.constant(k), index: noValue}), noValue
+	n.Op, n.b, n.index = Add, o.part(n, LSh, None, n.index, o.constant(k)), noValue
 }

@@ -22,8 +22,7 @@ func (o *optimiser) reassociate(n *node) bool {
 		if !s.isInitial() || !y.isDef() {
 			continue
 		}
-		n.a, n.b = s, o.compute(&node{Ins: Ins{Op: n.Op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: y, b: x,
-			index: noValue})
+		n.a, n.b = s, o.part(n, n.Op, None, y, x)
 		return true
 	}
 	return false

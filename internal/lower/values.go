@@ -220,6 +220,11 @@ func (o *optimiser) define(n *node) value {
 	return firstDef + value(at)
 }
 
+// part computes a part of what n becomes, as wide as n. Dst is the register that it may be kept in.
+func (o *optimiser) part(n *node, op Op, dst Reg, a, b value) value {
+	return o.compute(&node{Ins: Ins{Op: op, Wide: n.Wide, Dst: dst, A: None, B: None, Index: None, Slot: n.Slot}, a: a, b: b, index: noValue})
+}
+
 // compute returns the value of a node: one that exists already, or that of the node,
 // which it emits.
 func (o *optimiser) compute(n *node) value {
