@@ -105,7 +105,7 @@ type Code struct {
 	env     Env
 	pages   *mem.Code
 	base    uintptr
-	native  []byte // the machine code, as it was written
+	size    int // of the machine code, in bytes
 	exits   []exit
 	helpers []vm.Helper
 	windows int              // how many windows checked accesses use
@@ -170,7 +170,9 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		code.helpers = append(code.helpers, env.helper(fn))
 	}
 	code.hidden = low.Verified && !low.Checks && !low.Shared
-	emit(low, code)
+	if err := emit(low, code); err != nil {
+		return nil, err
+	}
 	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure = simple && code.noStack
 	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
@@ -183,10 +185,6 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	}
 	code.quick = code.single && code.low == code.high
 	code.batched = code.batches(low)
-	if code.pages, err = mem.NewCode(code.native); err != nil {
-		return nil, err
-	}
-	code.base = code.pages.Addr()
 	return code, nil
 }
 
@@ -212,12 +210,13 @@ func (code *Code) Close() error { return code.pages.Release() }
 func (code *Code) Addr() uintptr { return code.base }
 
 // Size returns how many bytes of machine code the program is.
-func (code *Code) Size() int { return len(code.native) }
+func (code *Code) Size() int { return code.size }
 
-// Native returns the machine code, and for each piece of it, by its offset, the slot of the
-// instruction that it is made from. What is seldom executed lies at the end and has slot -1.
+// Native returns a copy of the machine code, nil if it has been freed, and for each piece of it, by
+// its offset, the slot of the instruction that it is made from. What is seldom executed lies at the end
+// and has slot -1.
 func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
-	return code.native, func(yield func(offset, slot int) bool) {
+	return code.pages.Bytes(), func(yield func(offset, slot int) bool) {
 		var offset, slot int
 		for rest := code.places; len(rest) > 0; {
 			slots, n := binary.Varint(rest)

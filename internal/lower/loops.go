@@ -55,7 +55,8 @@ func (p *Program) innermostLoops() []loop {
 	}
 	n := len(p.Blocks)
 	numbers := p.memory.ints.take(4*n + 1)
-	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n)}
+	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n),
+		loops: p.memory.loops[:0]}
 	f.walk()
 	if len(f.heads) == 0 {
 		return nil
@@ -65,6 +66,7 @@ func (p *Program) innermostLoops() []loop {
 	for _, h := range f.heads {
 		f.collect(h)
 	}
+	p.memory.loops = f.loops
 	return f.loops
 }
 

@@ -19,8 +19,9 @@ type memory struct {
 	bools     stock[bool]
 	regs      stock[Regs]
 	consts    stock[[framePointer]int64]
-	path      []step  // of a walk through blocks
-	moved     []Ins   // see sinkTo
+	path      []step // of a walk through blocks
+	moved     []Ins  // see sinkTo
+	loops     []loop
 	literals  []int64 // see flow.constants
 	values    [framePointer]int64
 }

@@ -59,35 +59,3 @@ func Run(p *Program) {
 	optimiseJoined(p)
 	align(p)
 }
-
-// rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
-// bring operations into the form that the others look for.
-func (o *optimiser) rewrite(n *node) bool {
-	does := o.p.does
-	if o.order(n) || does(PassExtensions) && o.strip(n) {
-		return true
-	}
-	switch n.Op {
-	case Mov:
-		return does(PassExtensions) && o.widen(n)
-	case Add:
-		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassReassociate) && o.horner(n) ||
-			does(PassMulAdd) && o.mulAdd(n) || does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
-	case Sub:
-		return o.identity(n) || does(PassLowest) && o.lowest(n)
-	case Mul, Div, Mod:
-		return does(PassStrength) && o.strength(n) || does(PassLea) && o.product(n)
-	case And:
-		return o.identity(n) || does(PassExtensions) && o.widen(n)
-	case Or:
-		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassMerge) && o.merge(n)
-	case Xor:
-		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassLowest) && o.lowest(n) ||
-			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
-	case RSh:
-		return does(PassExtensions) && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
-	case ArSh:
-		return does(PassExtensions) && o.extension(n)
-	}
-	return false
-}
