@@ -9,8 +9,8 @@ import (
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
-// batch is the packets that enterBatch gives to a program one after the other. It is for bare
-// programs of one frame, whose runs differ in the packet only: nothing is done in Go between
+// batch is the packets that enterBatch gives to a program one after the other. It is for single
+// programs, whose runs differ in the packet only: nothing is done in Go between
 // two of them.
 type batch struct {
 	runs  **vm.PacketRun // the first
@@ -31,7 +31,7 @@ const batchStack = 16
 // batches reports whether a program can be run in batches. A record that it leaves behind would
 // not be noticed.
 func (code *Code) batches(low *lower.Program) bool {
-	return code.bare && code.depth == 1 && code.env.Proof != nil && !slices.Contains(low.Helpers, asm.FnRingbufReserve)
+	return code.single && !slices.Contains(low.Helpers, asm.FnRingbufReserve)
 }
 
 // Batch implements [vm.Batcher].

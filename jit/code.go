@@ -114,6 +114,8 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
+	single  bool             // bare, verified, and of one frame
+	quick   bool             // single, and nothing but arguments is made ready for a run
 	batched bool             // runs can follow one another without Go, see batch
 	stack   int              // bytes of stack that a run uses at most, in all frames
 	places  []byte           // distances from each place to the next, in slots and bytes, as varints
@@ -171,8 +173,10 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure = simple && code.noStack
 	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
+	code.single = code.bare && code.depth == 1 && env.Proof != nil
+	code.quick = code.single && code.noStack
 	code.stack = code.depth * prog.StackSize
-	if code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Stats.StackDepth) > 0 {
+	if code.single && len(env.Proof.Stats.StackDepth) > 0 {
 		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
 	}
 	code.batched = code.batches(low)

@@ -44,24 +44,12 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		k = code.newMachine(c)
 	}
 	m := &k.M
-	switch {
-	case !code.pure && !code.bare:
-		c.Begin()
-		m.begin(0)
-	case m.used:
-		m.registers(0)
-		fallthrough
-	default:
-		if !code.bare {
-			c.TakePacket() // which accesses are checked against
-		}
-		if !code.noStack {
-			c.BeginBare(code.depth, code.stack)
-		}
+	if m.used || !code.quick {
+		code.ready(c, m)
 	}
 	m.left = m.budget.Begin(c.Limit)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
-	if code.env.Proof != nil {
+	if code.single {
 		start(m)
 	} else {
 		enter(m)
@@ -72,6 +60,24 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		return m.result, nil
 	}
 	return m.finish()
+}
+
+// ready makes c and m ready for a run: as much of them as the program needs.
+func (code *Code) ready(c *vm.CPU, m *machine) {
+	if !code.pure && !code.bare {
+		c.Begin()
+		m.begin(0)
+		return
+	}
+	if m.used {
+		m.registers(0)
+	}
+	if !code.bare {
+		c.TakePacket() // which accesses are checked against
+	}
+	if !code.noStack {
+		c.BeginBare(code.depth, code.stack)
+	}
 }
 
 // finish goes on with a run until it is over, and gives the machine back.
