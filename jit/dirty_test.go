@@ -82,3 +82,35 @@ func TestStackOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestStackOfTailCall has a program that does not use its stack, or writes it first, tail-call one that
+// reads stack which it has not written, after others have left something there.
+func TestStackOfTailCall(t *testing.T) {
+	const call = "r2 = map[idx:0]\nr3 = 0\ncall bpf_tail_call\nr0 = 1\nexit"
+	for name, text := range map[string]string{
+		"no stack": call,
+		"stack":    "*(u64 *)(r10 - 16) = 3\n" + call,
+	} {
+		array := &table{verified(t, readsStack)}
+		caller := verified(t, text, array)
+		writer := verified(t, `
+			*(u64 *)(r10 - 8) = 1
+			*(u64 *)(r10 - 200) = 2
+			call f
+			exit
+		f:
+			*(u64 *)(r10 - 8) = 1
+			*(u64 *)(r10 - 200) = 2
+			r0 = 0
+			exit`)
+		r := enginetest.NewRig(t)
+		r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+		for range 3 {
+			_, err := writer.Run(r.CPU)
+			require.NoError(t, err)
+			r0, err := caller.Run(r.CPU)
+			require.NoError(t, err)
+			require.Zero(t, r0, name)
+		}
+	}
+}
