@@ -44,7 +44,7 @@ type chainGenerator struct {
 	nums     []asm.Register // hold numbers
 	loops    bool           // there may be callbacks
 	quiet    bool           // no pointer to the stack leaves a function
-	long     bool           // the program takes more than a slice of instructions
+	alone    bool           // nothing but the entry: what can run in batches
 	byLevel  [4][]string    // functions that can be called
 }
 
@@ -61,6 +61,17 @@ func generateChained(seed uint64, typ prog.Type) *Generated {
 		next()
 	}
 	return &Generated{Type: typ, Insns: g.out, Funcs: g.funcs}
+}
+
+// generateAlone is generateChained for programs without functions, tail calls, records and loops of may_goto, of
+// type XDP: such run in batches.
+func generateAlone(seed uint64) *Generated {
+	g := &chainGenerator{generator: generator{r: rand.New(rand.NewPCG(seed, 0xa10e)), typ: prog.XDP}, alone: true}
+	g.quiet = g.chance(30)
+	g.left = 3 + g.r.IntN(20)
+	g.body("entry", "int entry(ctx *)", false)
+	g.funcs[0].Global = true
+	return &Generated{Type: g.typ, Insns: g.out, Funcs: g.funcs}
 }
 
 // chainCase makes a case of such a program.
@@ -134,7 +145,7 @@ func (g *chainGenerator) body(label, decl string, callback bool) {
 	g.emit(asm.Return())
 }
 
-// steps are what these functions are made of.
+// step writes one of the things that these functions are made of.
 func (g *chainGenerator) step() {
 	g.left--
 	steps := []struct {
@@ -267,7 +278,7 @@ func (g *chainGenerator) atomicStack() {
 // callFunction calls a function with the context, a number, and a buffer of this frame or one above.
 func (g *chainGenerator) callFunction() {
 	level := g.level + 1
-	if level > 3 {
+	if g.alone || level > 3 {
 		return
 	}
 	label, again := "", false
@@ -304,7 +315,7 @@ func (g *chainGenerator) write(label, decl string, level int, callback bool) {
 
 // callLeaf calls a function that has numbers only, and writes some of r6 to r9.
 func (g *chainGenerator) callLeaf() {
-	if g.level > 3 {
+	if g.alone || g.level > 3 {
 		return
 	}
 	label := fmt.Sprint("leaf", len(g.funcs)+len(g.later))
@@ -332,6 +343,9 @@ func (g *chainGenerator) callLeaf() {
 }
 
 func (g *chainGenerator) tailCall() {
+	if g.alone {
+		return
+	}
 	g.emit(asm.Mov.Reg(asm.R1, g.ctx), asm.LoadMapPtr(asm.R2, "progs"))
 	if g.chance(60) {
 		g.emit(asm.Mov.Imm(asm.R3, g.r.Int32N(chainTargets+1)))
@@ -369,7 +383,7 @@ func (g *chainGenerator) loopSome() {
 }
 
 func (g *chainGenerator) mayGotoSome() {
-	if len(g.nums) < 2 || g.nested > 0 {
+	if g.alone || len(g.nums) < 2 || g.nested > 0 {
 		return
 	}
 	counter, head, end := g.num(), g.label(), g.label()
@@ -414,7 +428,7 @@ func (g *chainGenerator) loopCallback() {
 	label := g.callbackArgs()
 	trips := g.r.Int32N(5)
 	if g.level == 0 && g.nested == 0 && g.chance(4) {
-		trips, g.long = 20_000, true
+		trips = 20_000 // some slices of instructions
 	}
 	g.emit(asm.Mov.Imm(asm.R1, trips), asm.FnLoop.Call())
 	g.mix()
@@ -512,7 +526,7 @@ func (g *chainGenerator) parse() {
 
 // reserve writes a record, which is held while a helper runs.
 func (g *chainGenerator) reserve() {
-	if len(g.nums) < 2 {
+	if g.alone || len(g.nums) < 2 {
 		return
 	}
 	record, none := g.nums[0], g.label()

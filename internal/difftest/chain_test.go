@@ -45,18 +45,23 @@ type chained struct {
 func chainsOf(t testing.TB, seed uint64) (list []chained) {
 	typ := []prog.Type{prog.XDP, prog.SchedCLS, prog.SocketFilter}[seed%3]
 	for i := range 1 + seed/3%4 {
-		c, err := chainCase(generateChained(seed<<2+i, typ), fmt.Sprintf("seed-%d-%d", seed, i))
-		require.NoError(t, err, "seed %d", seed)
-		s, err := c.Subject()
-		require.NoError(t, err)
-		s.Patience = maxExplored
-		o := s.Verify(verifyLimit)
-		require.Empty(t, o.Crash, "seed %d", seed)
-		if o.Proof != nil {
-			list = append(list, chained{c, s, o.Proof})
+		if p, ok := verified(t, generateChained(seed<<2+i, typ), fmt.Sprintf("seed-%d-%d", seed, i)); ok {
+			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// verified returns a generated program with its proof, if the verifier accepts it.
+func verified(t testing.TB, g *Generated, id string) (p chained, ok bool) {
+	c, err := chainCase(g, id)
+	require.NoError(t, err, id)
+	s, err := c.Subject()
+	require.NoError(t, err, id)
+	s.Patience = maxExplored
+	o := s.Verify(verifyLimit)
+	require.Empty(t, o.Crash, id)
+	return chained{c, s, o.Proof}, o.Proof != nil
 }
 
 // chainEngine compiles a program in one of the ways in which programs can be compiled.
