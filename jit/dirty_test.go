@@ -117,7 +117,7 @@ func TestStackOfTailCall(t *testing.T) {
 
 // TestStackOfBatch has each run of a batch use vector registers, by which the stack is cleared for the next.
 func TestStackOfBatch(t *testing.T) {
-	code := verified(t, "r0 = 7\nr1 = 5\nr1 = atomic_fetch_or((u64 *)(r10 - 8), r1)\nr0 = r1\nexit")
+	code := verified(t, "r0 = 7\nr1 = 5\nr1 = atomic_fetch_or((u64 *)(r10 - 16), r1)\nr0 = *(u64 *)(r10 - 8)\nr0 |= r1\nexit")
 	r := enginetest.NewRig(t)
 	runs := make([]*vm.PacketRun, 3)
 	for i := range runs {
