@@ -154,7 +154,8 @@ func (g *chainGenerator) step() {
 	}{
 		{6, g.burst}, {4, g.storeStack}, {4, g.loadStack}, {3, g.atomicStack}, {5, g.callFunction}, {3, g.callLeaf}, {5, g.tailCall},
 		{3, g.loopSome}, {2, g.mayGotoSome}, {3, g.loopCallback}, {2, g.eachElement}, {3, g.update}, {3, g.find}, {2, g.output},
-		{2, g.loadPacket}, {2, g.probe}, {2, g.parse}, {2, g.reserve}, {2, g.pushPop}, {3, g.readPacket}, {3, g.branchSome}, {1, g.leave},
+		{2, g.loadPacket}, {2, g.probe}, {2, g.parse}, {2, g.reserve}, {2, g.pushPop}, {3, g.readPacket},
+		{2, g.loadAbsolute}, {2, g.movePacket}, {3, g.branchSome}, {1, g.leave},
 	}
 	total := 0
 	for _, s := range steps {
@@ -565,6 +566,34 @@ func (g *chainGenerator) readPacket() {
 		asm.Add.Imm(asm.R4, 70+g.r.Int32N(40)), asm.JGT.Reg(asm.R4, asm.R3, short),
 		asm.LoadMem(asm.R0, asm.R2, int16(g.r.IntN(60)), pick(&g.generator, asm.DWord, asm.Word, asm.Half, asm.Byte)), asm.Xor.Reg(g.num(), asm.R0))
 	g.mark(short)
+}
+
+// loadAbsolute reads the packet by an instruction that ends the function if it is too short.
+func (g *chainGenerator) loadAbsolute() {
+	if g.typ == prog.XDP || g.ctx != asm.R6 {
+		return
+	}
+	size := pick(&g.generator, asm.PacketWord, asm.PacketHalf, asm.PacketByte)
+	if g.chance(50) {
+		g.emit(asm.LoadAbs(g.r.Int32N(90), size))
+	} else {
+		g.emit(asm.Mov.Reg(asm.R1, g.num()), asm.And.Imm(asm.R1, 31), asm.LoadInd(asm.R1, g.r.Int32N(60), size))
+	}
+	g.mix()
+}
+
+// movePacket makes the packet begin or end elsewhere.
+func (g *chainGenerator) movePacket() {
+	g.emit(asm.Mov.Reg(asm.R1, g.ctx))
+	switch g.typ {
+	case prog.XDP:
+		g.emit(asm.Mov.Imm(asm.R2, 4*(g.r.Int32N(5)-2)), pick(&g.generator, asm.FnXdpAdjustHead, asm.FnXdpAdjustTail).Call())
+	case prog.SchedCLS:
+		g.emit(asm.Mov.Imm(asm.R2, g.r.Int32N(80)), asm.FnSkbPullData.Call())
+	default:
+		return
+	}
+	g.mix()
 }
 
 // leave returns early.
