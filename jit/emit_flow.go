@@ -220,7 +220,8 @@ func (e *emitter) call(in *lower.Ins) {
 	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 	e.LeaLabel(scratch, ret)
 	e.Store(8, amd64.At(scratch2, frameRet), scratch)
-	e.saved(f, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
+	saved := e.saved(f)
+	e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
 	if e.p.MayGoto {
 		e.StoreImm(8, amd64.At(scratch2, frameSize+frameLoops), vm.MayGotoLimit)
 	}
@@ -243,6 +244,10 @@ func (e *emitter) call(in *lower.Ins) {
 	e.backTo(e.pending-e.entry[in.Target], in.Target)
 	e.Place(ret)
 	e.pending = 0
+	if saved != 0 {
+		e.Load(8, false, scratch2, onStackFrame)
+		e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
+	}
 }
 
 // enter is the call of a function whose instructions follow: what the call looks at.
@@ -266,12 +271,18 @@ func (e *emitter) enter(in *lower.Ins) {
 	e.base = 0
 }
 
-// saved calls f for each register that a call of fn must keep.
-func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
+// saved returns the registers that the call of fn at the end of the block must keep: those of r6 to r9
+// that fn writes and somebody reads behind the call.
+func (e *emitter) saved(fn *lower.Func) lower.Regs {
 	set := lower.SavedRegs
-	if !e.p.Shared && fn != nil {
+	if !e.p.Shared {
 		set = fn.Saved
 	}
+	return set & e.p.LiveBehind(e.block)
+}
+
+// each calls f for each register of a set of r6 to r9, with where the frame in R11 keeps it.
+func (e *emitter) each(set lower.Regs, f func(r lower.Reg, m amd64.Mem)) {
 	for r := lower.Reg(asm.R6); r <= lower.Reg(asm.R9); r++ {
 		if set.Has(r) {
 			f(r, amd64.At(scratch2, frameSaved+8*int32(r-lower.Reg(asm.R6))))
@@ -318,7 +329,6 @@ func (e *emitter) exit() {
 		e.Store(8, onStackFrame, scratch2)
 		e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	}
-	e.saved(fn, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
 	e.JmpMem(amd64.At(scratch2, frameRet))
 }
 

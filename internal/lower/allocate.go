@@ -163,14 +163,20 @@ func (a *allocation) choose(n *node, at int32) Reg {
 	return any
 }
 
-// promised reports whether a node behind at, but in front of last, computes what the program
-// wants in r at the end.
+// promised reports whether r is better kept free up to last: what the program wants in it at the end
+// is in another register, or a node behind at, but in front of last, computes it.
 func (a *allocation) promised(r Reg, at, last int32) bool {
 	if !a.live.Has(r) {
 		return false
 	}
-	d := int32(a.cur[r] - firstDef) // the node, negative if none computes it
-	return d > at && d < last
+	v := a.cur[r]
+	switch d := int32(v - firstDef); { // the node, negative if none computes it
+	case d >= 0:
+		return d < last && (d > at || d < at && a.nodes[d].reg != r)
+	case v >= 0:
+		return a.moved[v] != r
+	}
+	return false
 }
 
 // finish makes the registers hold what the program says, and writes what ends the block.

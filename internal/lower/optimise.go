@@ -20,6 +20,14 @@ func optimiseBlocks(p *Program) {
 	}
 }
 
+// LiveBehind returns the registers that somebody reads behind a block.
+func (p *Program) LiveBehind(block int32) Regs {
+	if !p.does(PassBlocks) {
+		return AllRegs
+	}
+	return p.Blocks[block].LiveOut
+}
+
 // optimiseJoined rewrites the blocks that have been put together of others.
 func optimiseJoined(p *Program) {
 	if !p.does(PassBlocks) {
