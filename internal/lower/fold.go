@@ -16,7 +16,7 @@ func (o *optimiser) known(n *node) (value, bool) {
 	a, aConst := o.constOf(n.a)
 	b, bConst := o.constOf(n.b)
 	switch {
-	case n.Op == Mov && bConst && !(n.Wide && n.b >= 0): // else a register has it
+	case n.Op == Mov && bConst && !(n.Wide && n.b.isInitial()): // else a register has it
 		if !n.Wide {
 			b = int64(uint32(b))
 		}

@@ -9,19 +9,6 @@ const (
 	isInitial  kinds = 1 << 62
 )
 
-// kind returns what v is, nothing for no value.
-func (o *optimiser) kind(v value) kinds {
-	switch {
-	case v.isDef():
-		return 1 << (o.node(v).Op & 63)
-	case v <= constBase || v >= 0 && o.constIn.Has(Reg(v)):
-		return isConstant
-	case v >= 0:
-		return isInitial
-	}
-	return 0
-}
-
 // What rules look for in their operands.
 const (
 	copies    kinds = 1 << Mov
