@@ -60,8 +60,9 @@ func (a *allocation) place(n *node, at int32) bool {
 	if n.out != noValue {
 		a.makeRoom(n, at)
 	}
-	a.out = append(a.out, n.Ins)
+	a.out = extend(a.out)
 	in := &a.out[len(a.out)-1]
+	*in = n.Ins
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
 	if n.out != noValue {
 		r := a.choose(n, at)

@@ -13,12 +13,13 @@ const (
 const (
 	copies    kinds = 1 << Mov
 	sums      kinds = 1 << Add
+	ors       kinds = 1 << Or
 	masks     kinds = 1 << And
 	products  kinds = 1 << Mul
 	shiftedUp kinds = 1 << LSh
 	shifted   kinds = 1 << RSh
 	multiples       = products | shiftedUp
-	bytes           = 1<<Load | 1<<Swap | 1<<Or | shiftedUp
+	bytes           = 1<<Load | 1<<Swap | ors | shiftedUp
 )
 
 // rewrite makes n simpler, with the same result, and reports whether it could. Operands of kinds a and b

@@ -1,6 +1,10 @@
 package lower
 
-import "github.com/sandbpf/sandbpf/asm"
+import (
+	"slices"
+
+	"github.com/sandbpf/sandbpf/asm"
+)
 
 // value names a 64-bit value in a block that is being optimised, by its index in optimiser.info: none, what
 // a register held at the beginning, and then constants and what nodes of the block compute, as they come.
@@ -89,8 +93,26 @@ func (o *optimiser) kind(v value) kinds { return o.info[v].kind }
 
 // constant returns the value of k.
 func (o *optimiser) constant(k int64) value {
-	o.info = append(o.info, info{bits: uint64(k), kind: isConstant, node: -1, reg: None})
-	return value(len(o.info) - 1)
+	return o.add(uint64(k), isConstant, -1, -1)
+}
+
+// add adds a value that is in no register yet, and returns it.
+func (o *optimiser) add(bits uint64, kind kinds, last, node int32) value {
+	o.info = extend(o.info)
+	v := value(len(o.info) - 1)
+	i := &o.info[v]
+	i.bits, i.kind, i.last, i.uses, i.node, i.wanted, i.reg, i.counts = bits, kind, last, 0, node, 0, None, false
+	return v
+}
+
+// extend makes a list longer by an element that may hold anything. To be written field by field: when the
+// processor reads at once what has just been written in parts, which is how a whole struct is appended, it
+// waits.
+func extend[T any](list []T) []T {
+	if len(list) == cap(list) {
+		return slices.Grow(list, 1)[:len(list)+1]
+	}
+	return list[:len(list)+1]
 }
 
 // constOf returns the constant that v is.
@@ -202,10 +224,9 @@ func (o *optimiser) emit(n *node) {
 			n.b = o.constant(k)
 		}
 	}
-	// Field by field: the processor waits before it reads at once what has just been written in parts.
-	o.nodes = append(o.nodes, node{})
+	o.nodes = extend(o.nodes)
 	m := &o.nodes[len(o.nodes)-1]
-	m.Ins, m.a, m.b, m.index = n.Ins, n.a, n.b, n.index
+	m.Ins, m.a, m.b, m.index, m.out = n.Ins, n.a, n.b, n.index, noValue
 	if constant {
 		m.Imm = k
 	}
@@ -232,9 +253,9 @@ func (o *optimiser) load(v value, slot int32) value {
 
 // define gives the node that was emitted last, a copy of which is n, a value.
 func (o *optimiser) define(n *node) value {
-	at, v := int32(len(o.nodes)-1), value(len(o.info))
+	at := int32(len(o.nodes) - 1)
+	v := o.add(o.bitsOf(n), 1<<(n.Op&63), at, at)
 	o.nodes[at].out = v
-	o.info = append(o.info, info{bits: o.bitsOf(n), kind: 1 << (n.Op & 63), last: at, node: at, reg: None})
 	return v
 }
 
