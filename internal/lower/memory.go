@@ -24,6 +24,7 @@ type memory struct {
 	loops     []loop
 	work      []int32 // see explore
 	literals  []int64 // see flow.constants
+	steps     []narrowStep
 	values    [framePointer]int64
 }
 
@@ -33,6 +34,7 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 func newProgram() *Program {
 	m := memories.Get().(*memory)
 	m.program, m.literals = Program{memory: m}, m.literals[:0]
+	m.steps = m.steps[:0]
 	return &m.program
 }
 
