@@ -364,6 +364,10 @@ func (e *emitter) instruction(in *lower.Ins) {
 	if e.code.env.Blind {
 		in = e.blind(in)
 	}
+	if in.Op >= lower.Mov && in.Op <= lower.Exchange { // most
+		e.arithmetic(in)
+		return
+	}
 	switch in.Op {
 	case lower.Nop:
 	case lower.Load, lower.Store, lower.LoadCtx:
@@ -404,7 +408,5 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.exit()
 	case lower.Fault:
 		e.leave(e.addExit(exit{kind: exitFault, slot: in.Slot, done: e.pending}, noLabel, noLabel))
-	default:
-		e.arithmetic(in)
 	}
 }
