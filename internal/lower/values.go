@@ -170,6 +170,8 @@ func (o *optimiser) values(b *Block) {
 			n.b = o.constant(n.Imm)
 		}
 		switch {
+		case n.Op >= Mov && n.Op <= Popcount: // most
+			o.cur[cell(n.Dst)] = o.compute(&n)
 		case n.isMem():
 			o.memory(&n)
 			o.emit(&n)
