@@ -77,7 +77,7 @@ type CPU struct {
 	offeredMeta, offeredAt, offeredEnd uintptr
 
 	stack    *mem.Arena
-	maxDepth int // frames below this index may hold bytes of an earlier run
+	maxDepth int // frames below this index may hold bytes of an earlier run; the first may always
 	ctxAddr  uintptr
 	ctxLen   uintptr
 	records  []record
@@ -134,7 +134,7 @@ func (c *CPU) Begin() {
 	used := c.maxDepth * prog.StackSize
 	b := c.stack.Bytes()
 	clear(b[prog.MaxFrames*prog.StackSize-used : prog.MaxFrames*prog.StackSize])
-	c.maxDepth = 0
+	c.maxDepth = 1 // programs of one frame do not say that they use it
 }
 
 // BeginRest is Begin without the stack, for a run that began with BeginBare and turns out
