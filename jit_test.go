@@ -43,15 +43,17 @@ func TestTailCallAcrossEngines(t *testing.T) {
 		progs, err := v.NewMap(&maps.Spec{Name: "progs", Type: maps.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 2})
 		require.NoError(t, err)
 		named := map[string]*maps.Map{"progs": progs}
-		caller := program(t, v, XDP, "call f\nr0 += 1\nexit\nf:\nr2 = map[progs]\nr3 = 0\ncall bpf_tail_call\nr0 = 100\nexit", named)
+		caller := program(t, v, XDP, "r6 = 1\nr7 = 2\nr8 = 4\nr9 = 8\n"+
+			"call f\nr0 += r6\nr0 += r7\nr0 += r8\nr0 += r9\nexit\n"+
+			"f:\nr2 = map[progs]\nr3 = 0\nr8 = 0\ncall bpf_tail_call\nr0 = 100\nexit", named)
 		v.engine = JIT + Interpreter - engine
-		target := program(t, v, XDP, "r6 = 7\nr0 = 41\nexit", named)
+		target := program(t, v, XDP, "r6 = 7\nr9 = 7\nr0 = 41\nexit", named)
 		require.NotEqual(t, caller.Engine(), target.Engine())
 		require.NoError(t, progs.Put(uint32(0), target))
 		ret, _, err := caller.Test(packet)
 		require.NoError(t, err)
-		require.Equal(t, uint32(42), ret)
-		require.Equal(t, uint64(4+3+2), caller.Stats().Instructions)
+		require.Equal(t, uint32(41+15), ret)
+		require.Equal(t, uint64(9+5+3+1), caller.Stats().Instructions)
 		require.NoError(t, progs.Close())
 	}
 }

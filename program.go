@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"sync/atomic"
 
 	"github.com/sandbpf/sandbpf/hooks"
@@ -174,14 +173,13 @@ func (p *Program) Engine() Engine { return p.engine }
 
 // Native returns the machine code that runs the program, and for each piece of it, by its
 // offset, the slot of the instruction that it is made from, or -1 for what belongs to none. It
-// returns nil if the program is interpreted.
+// returns nil if the program is interpreted or has been freed.
 func (p *Program) Native() (native []byte, slots iter.Seq2[int, int]) {
 	code, ok := p.code.(*jit.Code)
 	if !ok {
 		return nil, func(func(int, int) bool) {}
 	}
-	native, slots = code.Native()
-	return slices.Clone(native), slots
+	return code.Native()
 }
 
 // Stats returns how often the program ran, how many instructions that took and,

@@ -132,6 +132,14 @@ func (ins Instruction) Validate() error {
 
 // Check is [Instruction.Info] and [Instruction.Validate] in one.
 func (ins *Instruction) Check() (*Info, error) {
+	if c := &common[ins.Op]; ins.pack()&c.mask == c.want && ins.Dst < NumRegisters && ins.Src < NumRegisters && ins.Imm == int64(int32(ins.Imm)) {
+		return c.info, nil
+	}
+	return ins.check()
+}
+
+// check is Check for what is not as common.
+func (ins *Instruction) check() (*Info, error) {
 	in, err := ins.row()
 	if err != nil {
 		return in, err

@@ -94,6 +94,39 @@ var numbered = func() []*Info {
 	return list
 }()
 
+// common are the first rows of opcodes, for a quick look at whether an instruction is of one and valid: if
+// its fields, packed, are those in want under mask, which is all that are no operands.
+var common = func() (list [256]struct {
+	info       *Info
+	mask, want uint64
+}) {
+	for op, rows := range opcodes {
+		c := &list[op]
+		c.want = 1 // never, under an empty mask
+		if len(rows) > 0 && Opcode(op) != opLoadImm64 {
+			in := &rows[0]
+			like := Instruction{Src: in.src, Off: in.off, Imm: int64(in.imm)}
+			c.info, c.mask, c.want = in, packed(in.fixed|^in.Uses), like.pack()&packed(in.fixed)
+		}
+	}
+	return list
+}()
+
+// pack returns the fields of the first slot in one number.
+func (ins *Instruction) pack() uint64 {
+	return uint64(ins.Dst) | uint64(ins.Src)<<8 | uint64(uint16(ins.Off))<<16 | uint64(uint32(ins.Imm))<<32
+}
+
+// packed returns where pack has some fields.
+func packed(fields Fields) (mask uint64) {
+	for i, bits := range [...]uint64{0xff, 0xff << 8, 0xffff << 16, 0xffffffff << 32} { // FieldDst and so on
+		if fields>>i&1 != 0 {
+			mask |= bits
+		}
+	}
+	return mask
+}
+
 // Row returns the number of a row of the opcode table, from 1, for tables that keep
 // what instructions are in two bytes. [InfoAt] undoes it.
 func (in *Info) Row() uint16 { return uint16(in.index + 1) }

@@ -9,8 +9,8 @@ import (
 	"github.com/sandbpf/sandbpf/internal/vm"
 )
 
-// batch is the packets that enterBatch gives to a program one after the other. It is for bare
-// programs of one frame, whose runs differ in the packet only: nothing is done in Go between
+// batch is the packets that enterBatch gives to a program one after the other. It is for single
+// programs, whose runs differ in the packet only: nothing is done in Go between
 // two of them.
 type batch struct {
 	runs  **vm.PacketRun // the first
@@ -18,8 +18,8 @@ type batch struct {
 	end   int            // where to come back to Go
 	given int64          // instructions that each may execute before it is left
 	done  uint64         // instructions executed, but for those of runs that were left
-	// The same for all batches: what is cleared for each run, up to r10, and where code begins.
-	stack, frame, pc uintptr
+	// The same for all batches: r10, the stack that is cleared for each run, and where code begins.
+	frame, low, high, pc uintptr
 }
 
 // batchRuns is how many runs there are before Go has a look at what else it has to do.
@@ -31,7 +31,7 @@ const batchStack = 16
 // batches reports whether a program can be run in batches. A record that it leaves behind would
 // not be noticed.
 func (code *Code) batches(low *lower.Program) bool {
-	return code.bare && code.depth == 1 && code.env.Proof != nil && !slices.Contains(low.Helpers, asm.FnRingbufReserve)
+	return code.single && !slices.Contains(low.Helpers, asm.FnRingbufReserve)
 }
 
 // Batch implements [vm.Batcher].
@@ -52,7 +52,8 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 	b := &m.batch
 	if b.pc == 0 {
 		b.pc, b.frame = code.base, uintptr(c.FramePointer(0))
-		b.stack = b.frame - uintptr((code.stack+batchStack-1)&^(batchStack-1))
+		b.high = b.frame - uintptr(code.high)
+		b.low = b.high - uintptr((code.low-code.high+batchStack-1)&^(batchStack-1))
 	}
 	b.runs, b.next, b.done, b.given = unsafe.SliceData(runs), 0, 0, m.budget.Begin(c.Limit)
 	c.EnterFrame(0)

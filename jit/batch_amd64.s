@@ -1,9 +1,10 @@
 #include "go_asm.h"
 #include "textflag.h"
+#include "keep_amd64.h"
 
 // func enterBatch(m *machine, b *batch)
 //
-// It is enter in a loop. What the code sees above its return address is as there; behind it
+// It is start in a loop. What the code sees above its return address is as there; behind it
 // are
 //
 //	rsp+80  the batch
@@ -16,12 +17,6 @@ TEXT ·enterBatch(SB), NOSPLIT, $88-16
 	MOVQ b+8(FP), R10
 	MOVQ R11, 0(SP)
 	MOVQ R10, 72(SP)
-	MOVQ machine_windows(R11), AX
-	MOVQ AX, 8(SP)
-	MOVQ machine_frame(R11), AX
-	MOVQ AX, 16(SP)
-	MOVQ machine_frameEnd(R11), AX
-	MOVQ AX, 24(SP)
 	MOVQ machine_cpu(R11), AX
 	MOVQ AX, 32(SP)
 	PXOR X0, X0
@@ -44,7 +39,8 @@ next:
 	MOVQ R9, (const_cpuPtrs+8)(DX)
 	MOVQ SI, (const_cpuPtrs+16)(DX)
 	MOVQ batch_frame(R10), R13
-	MOVQ batch_stack(R10), AX
+	MOVQ batch_low(R10), AX
+	MOVQ batch_high(R10), CX
 	JMP  cleared
 
 clear:
@@ -52,7 +48,7 @@ clear:
 	ADDQ $const_batchStack, AX
 
 cleared:
-	CMPQ AX, R13
+	CMPQ AX, CX
 	JLT  clear
 	XORL SI, SI
 	XORL DX, DX
@@ -79,23 +75,5 @@ over:
 	RET
 
 left:
-	MOVQ R11, 40(SP)
-	MOVQ 0(SP), R11
-	MOVQ R12, machine_left(R11)
-	MOVQ 40(SP), R12
-	MOVQ R12, machine_exit(R11)
-	MOVQ AX, (machine_regs+0)(R11)
-	MOVQ DI, (machine_regs+8)(R11)
-	MOVQ SI, (machine_regs+16)(R11)
-	MOVQ DX, (machine_regs+24)(R11)
-	MOVQ CX, (machine_regs+32)(R11)
-	MOVQ R8, (machine_regs+40)(R11)
-	MOVQ BX, (machine_regs+48)(R11)
-	MOVQ R9, (machine_regs+56)(R11)
-	MOVQ R14, (machine_regs+64)(R11)
-	MOVQ R15, (machine_regs+72)(R11)
-	MOVQ R13, (machine_regs+80)(R11)
-	MOVQ R10, machine_addr(R11)
-	MOVQ 16(SP), AX
-	MOVQ AX, machine_frame(R11)
+	KEEP
 	RET

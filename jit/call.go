@@ -113,7 +113,6 @@ func (m *machine) tailCall(e *exit) error {
 		return errReturned
 	}
 	m.cpu.PopFrame(frame)
-	copy(m.regs[asm.R6:asm.R10], caller.saved[:])
 	m.regs[asm.R10] += prog.StackSize
 	m.frame = caller
 	m.pc = caller.ret

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/bits"
 	"runtime"
 	"sync"
 
@@ -104,7 +105,7 @@ type Code struct {
 	env     Env
 	pages   *mem.Code
 	base    uintptr
-	native  []byte // the machine code, as it was written
+	size    int // of the machine code, in bytes
 	exits   []exit
 	helpers []vm.Helper
 	windows int              // how many windows checked accesses use
@@ -114,8 +115,12 @@ type Code struct {
 	noStack bool             // no instruction uses the stack
 	pure    bool             // nothing but registers and checked accesses
 	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
+	hidden  bool             // frames are no regions as long as native code runs: it does not look for any
+	single  bool             // bare, verified, and of one frame
+	quick   bool             // single, and nothing but arguments is made ready for a run
 	batched bool             // runs can follow one another without Go, see batch
-	stack   int              // bytes of stack that a run uses at most, in all frames
+	low     int              // the stack from here
+	high    int              // to here, in bytes below r10, may be read before it is written
 	places  []byte           // distances from each place to the next, in slots and bytes, as varints
 
 	machines vm.Machines[machine]
@@ -158,29 +163,37 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 		return nil, err
 	}
 	defer low.Free()
-	lower.Optimise(low)
-	lower.Unroll(low)
-	lower.OptimiseJoined(low)
-	lower.Align(low)
+	lower.Run(low)
 	code := &Code{p: p, env: env, machines: vm.NewMachines[machine](env.NumCPU),
 		depth: low.Funcs[0].Depth, noStack: !low.UsesStack && len(low.Helpers) == 0}
 	for _, fn := range low.Helpers {
 		code.helpers = append(code.helpers, env.helper(fn))
 	}
-	emit(low, code)
+	code.hidden = low.Verified && !low.Checks && !low.Shared
+	if err := emit(low, code); err != nil {
+		return nil, err
+	}
 	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure = simple && code.noStack
 	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
-	code.stack = code.depth * prog.StackSize
-	if code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Stats.StackDepth) > 0 {
-		code.stack = (env.Proof.Stats.StackDepth[0] + 7) &^ 7
+	code.single = code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Funcs) > 0
+	if !code.noStack {
+		code.low = code.depth * prog.StackSize
+		if code.single {
+			code.unwritten(^env.Proof.Funcs[0].Unread)
+		}
 	}
+	code.quick = code.single && code.low == code.high
 	code.batched = code.batches(low)
-	if code.pages, err = mem.NewCode(code.native); err != nil {
-		return nil, err
-	}
-	code.base = code.pages.Addr()
 	return code, nil
+}
+
+// unwritten keeps from which slot of the frame to which ones may be read before they are written.
+func (code *Code) unwritten(slots uint64) {
+	code.low, code.high = 8*bits.Len64(slots), 8*bits.TrailingZeros64(slots)
+	if slots == 0 {
+		code.high = 0
+	}
 }
 
 // Without compiles the program again, without some passes.
@@ -197,12 +210,13 @@ func (code *Code) Close() error { return code.pages.Release() }
 func (code *Code) Addr() uintptr { return code.base }
 
 // Size returns how many bytes of machine code the program is.
-func (code *Code) Size() int { return len(code.native) }
+func (code *Code) Size() int { return code.size }
 
-// Native returns the machine code, and for each piece of it, by its offset, the slot of the
-// instruction that it is made from. What is seldom executed lies at the end and has slot -1.
+// Native returns a copy of the machine code, nil if it has been freed, and for each piece of it, by
+// its offset, the slot of the instruction that it is made from. What is seldom executed lies at the end
+// and has slot -1.
 func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
-	return code.native, func(yield func(offset, slot int) bool) {
+	return code.pages.Bytes(), func(yield func(offset, slot int) bool) {
 		var offset, slot int
 		for rest := code.places; len(rest) > 0; {
 			slots, n := binary.Varint(rest)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/lower"
+	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/jit/amd64"
 )
 
@@ -87,12 +88,17 @@ type stub struct {
 const noLabel = amd64.Label(-1)
 
 // emit makes the machine code of p.
-func emit(p *lower.Program, code *Code) {
+func emit(p *lower.Program, code *Code) (err error) {
 	e := emitters.Get().(*emitter)
+	defer emitters.Put(e)
 	e.begin(p, code)
 	e.program()
 	e.p, e.code = nil, nil
-	emitters.Put(e)
+	if code.pages, err = mem.NewCode(e.Code); err != nil {
+		return err
+	}
+	code.base, code.size = code.pages.Addr(), len(e.Code)
+	return nil
 }
 
 // begin makes e ready for p.
@@ -195,7 +201,7 @@ func (e *emitter) makeStubs() {
 // finish turns labels into offsets.
 func (e *emitter) finish(done amd64.Label) {
 	code := e.code
-	code.native, code.places = slices.Clone(e.Code), slices.Clone(e.places)
+	code.places = slices.Clone(e.places)
 	code.done = int32(e.Offset(done))
 	for i, r := range e.resumes {
 		if r.resume != noLabel {

@@ -219,13 +219,19 @@ func (e *emitter) shift(op amd64.Shift, in *lower.Ins) {
 		e.ShiftImm(op, w, dst, count)
 		return
 	}
-	if in.B == 4 && dst != amd64.RCX {
+	// The count has to be in RCX.
+	b := reg(in.B)
+	switch {
+	case in.B == lower.Count && dst != amd64.RCX:
 		e.copyTo(dst, in.A, w)
 		e.ShiftCL(op, w, dst)
 		return
-	}
-	// The count has to be in RCX.
-	if b := reg(in.B); dst != amd64.RCX && dst != b {
+	case in.Private && in.A != lower.Count:
+		e.Mov(amd64.W32, amd64.RCX, b)
+		e.copyTo(dst, in.A, w)
+		e.ShiftCL(op, w, dst)
+		return
+	case dst != amd64.RCX && dst != b:
 		e.Mov(amd64.W64, scratch2, amd64.RCX)
 		e.copyTo(dst, in.A, w)
 		e.Mov(amd64.W32, amd64.RCX, b)
@@ -235,7 +241,7 @@ func (e *emitter) shift(op amd64.Shift, in *lower.Ins) {
 	}
 	e.Mov(amd64.W64, scratch2, amd64.RCX)
 	e.Mov(amd64.W64, scratch, reg(in.A))
-	if b := reg(in.B); b != amd64.RCX {
+	if b != amd64.RCX {
 		e.Mov(amd64.W32, amd64.RCX, b)
 	}
 	e.ShiftCL(op, w, scratch)

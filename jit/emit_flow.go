@@ -10,10 +10,10 @@ import (
 	"github.com/sandbpf/sandbpf/jit/amd64"
 )
 
-// conditions are what cmp leaves in the flags for each jump but JSet.
+// conditions are what cmp leaves in the flags for each jump, of JSet and its opposite what test does.
 var conditions = map[asm.JumpOp]amd64.Cond{
 	asm.JEq: amd64.E, asm.JNE: amd64.NE, asm.JGT: amd64.A, asm.JGE: amd64.AE, asm.JLT: amd64.B, asm.JLE: amd64.BE,
-	asm.JSGT: amd64.G, asm.JSGE: amd64.GE, asm.JSLT: amd64.L, asm.JSLE: amd64.LE, asm.JSet: amd64.NE,
+	asm.JSGT: amd64.G, asm.JSGE: amd64.GE, asm.JSLT: amd64.L, asm.JSLE: amd64.LE, asm.JSet: amd64.NE, lower.NotSet: amd64.E,
 }
 
 // conditionOf is conditions by the number of the jump.
@@ -152,16 +152,13 @@ func (e *emitter) repeats(block int32) bool {
 // compare sets the flags and returns the condition on which to jump.
 func (e *emitter) compare(in *lower.Ins) amd64.Cond {
 	w, a := width(in.Wide), reg(in.A)
-	cond := conditionOf[in.Cond]
-	if in.Not {
-		cond = cond.Not()
-	}
+	cond, bits := conditionOf[in.Cond], in.Cond == asm.JSet || in.Cond == lower.NotSet
 	switch {
-	case in.Cond == asm.JSet && in.B != lower.None:
+	case bits && in.B != lower.None:
 		e.Test(w, a, reg(in.B))
-	case in.Cond == asm.JSet && (w == amd64.W32 || fits(in.Imm)):
+	case bits && (w == amd64.W32 || fits(in.Imm)):
 		e.TestImm(w, a, int32(in.Imm))
-	case in.Cond == asm.JSet:
+	case bits:
 		e.MovImm(scratch, uint64(in.Imm))
 		e.Test(w, a, scratch)
 	case in.B != lower.None:
@@ -223,7 +220,8 @@ func (e *emitter) call(in *lower.Ins) {
 	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 	e.LeaLabel(scratch, ret)
 	e.Store(8, amd64.At(scratch2, frameRet), scratch)
-	e.saved(f, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
+	saved := e.saved(f)
+	e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
 	if e.p.MayGoto {
 		e.StoreImm(8, amd64.At(scratch2, frameSize+frameLoops), vm.MayGotoLimit)
 	}
@@ -246,6 +244,10 @@ func (e *emitter) call(in *lower.Ins) {
 	e.backTo(e.pending-e.entry[in.Target], in.Target)
 	e.Place(ret)
 	e.pending = 0
+	if saved != 0 {
+		e.Load(8, false, scratch2, onStackFrame)
+		e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
+	}
 }
 
 // enter is the call of a function whose instructions follow: what the call looks at.
@@ -269,12 +271,18 @@ func (e *emitter) enter(in *lower.Ins) {
 	e.base = 0
 }
 
-// saved calls f for each register that a call of fn must keep.
-func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
+// saved returns the registers that the call of fn at the end of the block must keep: those of r6 to r9
+// that fn writes and somebody reads behind the call.
+func (e *emitter) saved(fn *lower.Func) lower.Regs {
 	set := lower.SavedRegs
-	if !e.p.Shared && fn != nil {
+	if !e.p.Shared {
 		set = fn.Saved
 	}
+	return set & e.p.LiveBehind(e.block)
+}
+
+// each calls f for each register of a set of r6 to r9, with where the frame in R11 keeps it.
+func (e *emitter) each(set lower.Regs, f func(r lower.Reg, m amd64.Mem)) {
 	for r := lower.Reg(asm.R6); r <= lower.Reg(asm.R9); r++ {
 		if set.Has(r) {
 			f(r, amd64.At(scratch2, frameSaved+8*int32(r-lower.Reg(asm.R6))))
@@ -282,8 +290,9 @@ func (e *emitter) saved(fn *lower.Func, f func(r lower.Reg, m amd64.Mem)) {
 	}
 }
 
-// exposed reports whether the frame of a function is a region while it runs.
-func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed }
+// exposed reports whether the frame of a function is a region while it runs. If frames are hidden,
+// they become regions when native code is left, see machine.showFrames.
+func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed && !e.code.hidden }
 
 // frameless reports whether a function runs in the frame of its caller, which has the
 // address that it returns to as for any other.
@@ -320,7 +329,6 @@ func (e *emitter) exit() {
 		e.Store(8, onStackFrame, scratch2)
 		e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	}
-	e.saved(fn, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
 	e.JmpMem(amd64.At(scratch2, frameRet))
 }
 

@@ -103,7 +103,7 @@ func (e *emitter) atomic(in *lower.Ins) {
 		return
 	}
 	src := reg(in.B)
-	switch in.Atomic {
+	switch asm.AtomicOp(in.Imm) {
 	case asm.AtomicAdd:
 		e.LockMR(amd64.Add, w, m, src)
 	case asm.AtomicOr:

@@ -1,5 +1,6 @@
 #include "go_asm.h"
 #include "textflag.h"
+#include "keep_amd64.h"
 
 // What the code sees above its return address:
 //
@@ -12,21 +13,8 @@
 //
 // The code comes back with the number of an exit in R11 and an address in R10.
 
-// OPEN writes that and leaves the machine in R11.
-#define OPEN \
-	MOVQ m+0(FP), R11 \
-	MOVQ machine_windows(R11), R10 \
-	MOVQ R11, 0(SP) \
-	MOVQ R10, 8(SP) \
-	MOVQ machine_frame(R11), R10 \
-	MOVQ machine_frameEnd(R11), AX \
-	MOVQ R10, 16(SP) \
-	MOVQ machine_cpu(R11), R10 \
-	MOVQ AX, 24(SP) \
-	MOVQ R10, 32(SP)
-
-// CALLCODE calls the code and keeps what it comes back with; registers only if it is to be
-// entered again.
+// CALLCODE calls the code of the machine in R11. What it comes back with is kept, and we are
+// done if the function has returned.
 #define CALLCODE \
 	MOVQ machine_left(R11), R12 \
 	MOVQ machine_pc(R11), R11 \
@@ -37,33 +25,20 @@
 	MOVQ AX, machine_result(R10) \
 	MOVQ R12, machine_left(R10) \
 	MOVQ R11, machine_exit(R10) \
-	RET \
-left: \
-	MOVQ R11, 40(SP) \
-	MOVQ 0(SP), R11 \
-	MOVQ AX, machine_result(R11) \
-	MOVQ R12, machine_left(R11) \
-	MOVQ 40(SP), R12 \
-	MOVQ R12, machine_exit(R11) \
-	MOVQ AX, (machine_regs+0)(R11) \
-	MOVQ DI, (machine_regs+8)(R11) \
-	MOVQ SI, (machine_regs+16)(R11) \
-	MOVQ DX, (machine_regs+24)(R11) \
-	MOVQ CX, (machine_regs+32)(R11) \
-	MOVQ R8, (machine_regs+40)(R11) \
-	MOVQ BX, (machine_regs+48)(R11) \
-	MOVQ R9, (machine_regs+56)(R11) \
-	MOVQ R14, (machine_regs+64)(R11) \
-	MOVQ R15, (machine_regs+72)(R11) \
-	MOVQ R13, (machine_regs+80)(R11) \
-	MOVQ R10, machine_addr(R11) \
-	MOVQ 16(SP), AX \
-	MOVQ AX, machine_frame(R11) \
 	RET
 
 // func enter(m *machine)
 TEXT ·enter(SB), NOSPLIT, $72-8
-	OPEN
+	MOVQ m+0(FP), R11
+	MOVQ machine_windows(R11), R10
+	MOVQ R11, 0(SP)
+	MOVQ R10, 8(SP)
+	MOVQ machine_frame(R11), R10
+	MOVQ machine_frameEnd(R11), AX
+	MOVQ R10, 16(SP)
+	MOVQ machine_cpu(R11), R10
+	MOVQ AX, 24(SP)
+	MOVQ R10, 32(SP)
 	MOVQ (machine_regs+0)(R11), AX
 	MOVQ (machine_regs+8)(R11), DI
 	MOVQ (machine_regs+16)(R11), SI
@@ -76,10 +51,18 @@ TEXT ·enter(SB), NOSPLIT, $72-8
 	MOVQ (machine_regs+72)(R11), R15
 	MOVQ (machine_regs+80)(R11), R13
 	CALLCODE
+left:
+	KEEP
+	MOVQ 16(SP), AX
+	MOVQ AX, machine_frame(R11)
+	RET
 
 // func start(m *machine)
 TEXT ·start(SB), NOSPLIT, $72-8
-	OPEN
+	MOVQ m+0(FP), R11
+	MOVQ machine_cpu(R11), R10
+	MOVQ R11, 0(SP)
+	MOVQ R10, 32(SP)
 	MOVQ (machine_regs+8)(R11), DI
 	MOVQ (machine_regs+80)(R11), R13
 	XORL SI, SI
@@ -87,3 +70,6 @@ TEXT ·start(SB), NOSPLIT, $72-8
 	XORL CX, CX
 	XORL R8, R8
 	CALLCODE
+left:
+	KEEP
+	RET

@@ -128,6 +128,48 @@ func TestHelperOfBatchSeesNoHost(t *testing.T) {
 	}
 }
 
+// TestStackAtEntry has a verified program read stack before it writes it, which holds zeros and not
+// what the run before has left, beside stack that it writes first and that need not be cleared.
+func TestStackAtEntry(t *testing.T) {
+	p := enginetest.Parse(t, `
+		*(u64 *)(r10 - 8) = 1
+		r0 = *(u64 *)(r10 - 8)
+		r2 = *(u64 *)(r10 - 24)
+		r3 = *(u8 *)(r10 - 37)
+		r2 |= r3
+		if r2 != 0 goto out
+		r0 = 0
+		*(u64 *)(r10 - 16) = -1
+		*(u64 *)(r10 - 24) = -1
+		*(u64 *)(r10 - 40) = -1
+	out:
+		exit`)
+	p.Type = prog.XDP
+	proof, err := verifier.Verify(p, &verifier.Env{NumCPU: 1})
+	require.NoError(t, err)
+	require.Equal(t, ^uint64(1<<2|1<<4), proof.Funcs[0].Unread)
+	code := compile(t, p, jit.Env{Proof: proof})
+	r := enginetest.NewRig(t)
+	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+	for range 3 {
+		r0, err := code.Run(r.CPU)
+		require.NoError(t, err)
+		require.Zero(t, r0)
+	}
+	runs := make([]*vm.PacketRun, 40)
+	for i := range runs {
+		runs[i] = &vm.PacketRun{Ctx: uint64(r.Memory.Addr()), Ret: 9}
+	}
+	require.True(t, code.Batch(r.CPU))
+	n, insns, left := code.RunBatch(r.CPU, runs)
+	require.Equal(t, len(runs), n)
+	require.Equal(t, uint64(11*len(runs)), insns)
+	require.False(t, left)
+	for _, run := range runs {
+		require.Zero(t, run.Ret)
+	}
+}
+
 // BenchmarkEmpty is a run that does nothing, of a program that is verified, on a CPU that the
 // caller holds, or leases for the run.
 func BenchmarkEmpty(b *testing.B) {

@@ -44,24 +44,12 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		k = code.newMachine(c)
 	}
 	m := &k.M
-	switch {
-	case !code.pure && !code.bare:
-		c.Begin()
-		m.begin(0)
-	case m.used:
-		m.registers(0)
-		fallthrough
-	default:
-		if !code.bare {
-			c.TakePacket() // which accesses are checked against
-		}
-		if !code.noStack {
-			c.BeginBare(code.depth, code.stack)
-		}
+	if m.used || !code.quick {
+		code.ready(c, m)
 	}
 	m.left = m.budget.Begin(c.Limit)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
-	if code.env.Proof != nil {
+	if code.single {
 		start(m)
 	} else {
 		enter(m)
@@ -72,6 +60,24 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		return m.result, nil
 	}
 	return m.finish()
+}
+
+// ready makes c and m ready for a run: as much of them as the program needs.
+func (code *Code) ready(c *vm.CPU, m *machine) {
+	if !code.pure && !code.bare {
+		c.Begin()
+		m.begin(0)
+		return
+	}
+	if m.used {
+		m.registers(0)
+	}
+	if !code.bare {
+		c.TakePacket() // which accesses are checked against
+	}
+	if code.low > code.high {
+		c.BeginBare(code.depth, code.low, code.high)
+	}
 }
 
 // finish goes on with a run until it is over, and gives the machine back.
@@ -178,6 +184,14 @@ func (m *machine) serve() error {
 	return nil
 }
 
+// showFrames makes the frames regions in which functions run, for helpers that look up what they
+// are passed.
+func (m *machine) showFrames() {
+	for frame := m.bottom + 1; frame <= m.depth(); frame++ {
+		m.cpu.PushFrame(frame)
+	}
+}
+
 func (m *machine) leave(e *exit) error {
 	switch e.kind {
 	case exitPoll:
@@ -187,6 +201,9 @@ func (m *machine) leave(e *exit) error {
 	case exitAlign:
 		return m.misaligned(e)
 	case exitHelper:
+		if m.code.hidden {
+			m.showFrames()
+		}
 		return m.helper(e)
 	case exitWake:
 		m.wake()

@@ -12,6 +12,9 @@ type Proof struct {
 type FuncProof struct {
 	Reached bool
 	Stack   int // bytes of its frame that are used, from r10 down
+	// Unread says of each 8 bytes of its frame, bit 0 of those below r10, that no path reads
+	// them before it has written them all.
+	Unread uint64
 }
 
 // InsnProof is what is known of an instruction.

@@ -71,7 +71,8 @@ func (v *verifier) prove() {
 	v.proof.Funcs = make([]FuncProof, len(v.funcs))
 	for i := range v.funcs {
 		f := &v.funcs[i]
-		v.proof.Funcs[i] = FuncProof{Reached: v.proof.Insns[f.start].Seen, Stack: f.stack}
+		v.proof.Funcs[i] = FuncProof{Reached: v.proof.Insns[f.start].Seen, Stack: f.stack,
+			Unread: ^v.insns[f.start].slots}
 	}
 	for i := range v.proof.Insns {
 		if p := &v.proof.Insns[i]; v.aux[i].mapArg == 0 {

@@ -64,7 +64,7 @@ func TestProof(t *testing.T) {
 	require.False(t, at[9].Taken)
 	require.True(t, at[9].Falls)
 	require.False(t, at[11].Seen)
-	require.Equal(t, []FuncProof{{Reached: true, Stack: 8}}, proof.Funcs)
+	require.Equal(t, []FuncProof{{Reached: true, Stack: 8, Unread: ^uint64(1)}}, proof.Funcs)
 }
 
 // TestProofJoins has what is not the same on all paths.

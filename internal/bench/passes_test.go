@@ -40,7 +40,7 @@ func TestPassesAgree(t *testing.T) {
 	if err := jit.Available(); err != nil {
 		t.Skip(err)
 	}
-	for _, folder := range []string{"", "holdout"} {
+	for _, folder := range folders {
 		for _, s := range subjects(t, folder) {
 			want := hooks.TestRun{Data: s.packet}
 			require.NoError(t, hooks.Test(context.Background(), s.program, &want), s.name)

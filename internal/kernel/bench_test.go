@@ -39,13 +39,17 @@ func benchPacket() []byte {
 }
 
 func benchObjects(t testing.TB) []string {
-	suite, err := filepath.Glob(filepath.Join(benchDir, "*.o"))
-	require.NoError(t, err)
-	require.Len(t, suite, 13)
-	holdout, err := filepath.Glob(filepath.Join(benchDir, "holdout", "*.o"))
-	require.NoError(t, err)
-	require.Len(t, holdout, 12)
-	return append(suite, holdout...)
+	var all []string
+	for _, folder := range []struct {
+		name    string
+		objects int
+	}{{"", 13}, {"holdout", 12}, {"fresh", 14}} {
+		objects, err := filepath.Glob(filepath.Join(benchDir, folder.name, "*.o"))
+		require.NoError(t, err)
+		require.Len(t, objects, folder.objects, folder.name)
+		all = append(all, objects...)
+	}
+	return all
 }
 
 // benchName is how golden.json calls an object: its path without the end.

@@ -67,7 +67,7 @@ func (o *optimiser) scale(n *node) {
 }
 
 // mirrored are the conditions with their operands exchanged.
-var mirrored = map[asm.JumpOp]asm.JumpOp{asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm.JSet: asm.JSet,
+var mirrored = map[asm.JumpOp]asm.JumpOp{asm.JEq: asm.JEq, asm.JNE: asm.JNE, asm.JSet: asm.JSet, NotSet: NotSet,
 	asm.JGT: asm.JLT, asm.JLT: asm.JGT, asm.JGE: asm.JLE, asm.JLE: asm.JGE,
 	asm.JSGT: asm.JSLT, asm.JSLT: asm.JSGT, asm.JSGE: asm.JSLE, asm.JSLE: asm.JSGE}
 

@@ -1,11 +1,11 @@
 package lower
 
-// Align finds loops: the last jump back to each head, and which heads are worth to be aligned,
+// align finds loops: the last jump back to each head, and which heads are worth to be aligned,
 // those of copies and of innermost loops that have none. Where jumps
 // backwards go to several blocks of one loop, as compilers lay out loops that branch, those are
 // on the way and padding in front of them is executed.
-func Align(p *Program) {
-	last, align := p.backJumps(), p.does(PassAlign)
+func align(p *Program) {
+	last, does := p.backJumps(), p.does(PassAlign)
 	head := int32(-1) // the nearest in front of which none is known to be an innermost one
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
@@ -14,10 +14,10 @@ func Align(p *Program) {
 			head = int32(i)
 		}
 		if b.Fast && p.Blocks[i-1].Guard {
-			b.Align = align
+			b.Align = does
 		}
 		if head >= 0 && last[head] == int32(i) {
-			p.Blocks[head].Align = align && !p.Blocks[head].Copied
+			p.Blocks[head].Align = does && !p.Blocks[head].Copied
 			head = -1
 		}
 	}

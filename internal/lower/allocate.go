@@ -6,9 +6,8 @@ import "github.com/sandbpf/sandbpf/asm"
 // hold at the end go there at once if they can, else by a move at the end.
 type allocation struct {
 	*optimiser
-	live  Regs  // the registers that matter at the end
-	end   int32 // the node in front of which registers must hold what the program says
-	last  [asm.NumRegisters]int32
+	live  Regs                    // the registers that matter at the end
+	end   int32                   // the node in front of which registers must hold what the program says
 	holds [asm.NumRegisters]value // what each register holds now, noValue if nothing that matters
 	moved [asm.NumRegisters]Reg   // where what a register held at the beginning is now
 	out   []Ins
@@ -38,39 +37,20 @@ func (o *optimiser) allocate(dst []Ins, live Regs) ([]Ins, bool) {
 	return a.out, true
 }
 
-// initial finds out how long what registers hold at the beginning matters.
+// initial says where what registers hold at the beginning is.
 func (a *allocation) initial() {
-	for r := range a.last {
-		a.last[r], a.holds[r], a.moved[r] = -1, noValue, Reg(r)
-	}
-	use := func(v value, at int32) {
-		if v >= 0 && v < firstDef {
-			a.last[v] = max(a.last[v], at)
-		}
-	}
-	for i := range a.nodes {
-		if n := &a.nodes[i]; n.Op != Nop && !terminates(&n.Ins) {
-			use(n.a, int32(i))
-			use(n.b, int32(i))
-			use(n.index, int32(i))
-		}
-	}
-	for r, v := range a.cur {
-		if a.live.Has(Reg(r)) {
-			use(v, int32(len(a.nodes)))
-		}
-	}
-	for r := range a.last {
-		if a.last[r] >= 0 {
-			a.holds[r] = value(r)
+	for r, last := range a.last {
+		a.holds[r], a.moved[r] = value(r), Reg(r)
+		if last < 0 {
+			a.holds[r] = noValue
 		}
 	}
 }
 
 // lastUse returns the node that reads v last.
 func (a *allocation) lastUse(v value) int32 {
-	if d := a.def(v); d != nil {
-		return d.last
+	if n := a.node(v); n != nil {
+		return n.last
 	}
 	return a.last[v]
 }
@@ -83,7 +63,7 @@ func (a *allocation) where(v value) Reg {
 	case v < firstDef:
 		return a.moved[v]
 	}
-	return a.def(v).reg
+	return a.node(v).reg
 }
 
 // free reports whether a register holds nothing that anybody reads behind node at.
@@ -94,38 +74,43 @@ func (a *allocation) free(r Reg, at int32) bool {
 
 // place writes a node with registers, and finds one for its result.
 func (a *allocation) place(n *node, at int32) bool {
-	if n.out != noValue {
+	if n.last >= 0 {
 		a.makeRoom(n, at)
 	}
 	a.out = append(a.out, n.Ins)
 	in := &a.out[len(a.out)-1]
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
-	if n.out != noValue {
-		d := a.def(n.out)
+	if n.last >= 0 {
 		r := a.choose(n, at)
 		if r == None {
 			return false
 		}
-		for _, v := range [...]value{n.a, n.b, n.index} { // what is not read any more
-			if v >= 0 && a.lastUse(v) <= at {
-				a.holds[a.where(v)] = noValue
-			}
+		a.release(n.a, at)
+		a.release(n.b, at)
+		a.release(n.index, at)
+		n.reg, in.Dst = r, r
+		if n.last > at {
+			a.holds[r] = firstDef + value(at)
 		}
-		d.reg, in.Dst = r, r
-		if d.last > at {
-			a.holds[r] = n.out
+		if in.shifts() {
+			in.Private = r != Count && a.free(Count, at)
 		}
 	}
 	return true
 }
 
+// release frees the register of v, if nobody reads it behind node at.
+func (a *allocation) release(v value, at int32) {
+	if v >= 0 && a.lastUse(v) <= at {
+		a.holds[a.where(v)] = noValue
+	}
+}
+
 // makeRoom moves what is in the register that the program wants the result of a node in at the
 // end to where the program wants that, if it can: later, the two might have to change places.
 func (a *allocation) makeRoom(n *node, at int32) {
-	for r := Reg(0); a.def(n.out).wanted>>r != 0; r++ {
-		if !a.def(n.out).wanted.Has(r) {
-			continue
-		}
+	for left := n.wanted; left != 0; left &= left - 1 {
+		r := left.first()
 		old := a.holds[r]
 		if a.free(r, at) {
 			return
@@ -136,7 +121,7 @@ func (a *allocation) makeRoom(n *node, at int32) {
 			}
 			a.out = append(a.out, Ins{Op: Mov, Wide: true, Dst: Reg(to), A: None, B: r, Index: None, Slot: n.Slot})
 			a.holds[r], a.holds[to] = noValue, old
-			if d := a.def(old); d != nil {
+			if d := a.node(old); d != nil {
 				d.reg = Reg(to)
 			} else {
 				a.moved[old] = Reg(to)
@@ -148,12 +133,15 @@ func (a *allocation) makeRoom(n *node, at int32) {
 
 // choose returns a register for the result of a node, None if all are taken.
 func (a *allocation) choose(n *node, at int32) Reg {
-	last, wanted := a.def(n.out).last, a.def(n.out).wanted
 	// Where the program wants it at the end.
-	for r := Reg(0); wanted>>r != 0; r++ {
-		if wanted.Has(r) && a.free(r, at) {
+	for left := n.wanted; left != 0; left &= left - 1 {
+		if r := left.first(); a.free(r, at) {
 			return r
 		}
+	}
+	last := n.last
+	if n.counts && a.free(Count, at) && !a.promised(Count, at, last) {
+		return Count
 	}
 	// Where its first operand is, which is not read any more.
 	if r := a.where(n.a); r != None && a.free(r, at) && !a.promised(r, at, last) {
@@ -175,14 +163,20 @@ func (a *allocation) choose(n *node, at int32) Reg {
 	return any
 }
 
-// promised reports whether a node behind at, but in front of last, computes what the program
-// wants in r at the end.
+// promised reports whether r is better kept free up to last: what the program wants in it at the end
+// is in another register, or a node behind at, but in front of last, computes it.
 func (a *allocation) promised(r Reg, at, last int32) bool {
 	if !a.live.Has(r) {
 		return false
 	}
-	d := a.def(a.cur[r])
-	return d != nil && d.node > at && d.node < last
+	v := a.cur[r]
+	switch d := int32(v - firstDef); { // the node, negative if none computes it
+	case d >= 0:
+		return d < last && (d > at || d < at && a.nodes[d].reg != r)
+	case v >= 0:
+		return a.moved[v] != r
+	}
+	return false
 }
 
 // finish makes the registers hold what the program says, and writes what ends the block.
@@ -230,9 +224,10 @@ func (a *allocation) moves() []Ins {
 	if n := len(a.out); n > 0 {
 		slot = a.out[n-1].Slot
 	}
-	for r := range framePointer {
+	for left := a.live &^ bit(framePointer); left != 0; left &= left - 1 {
+		r := left.first()
 		v := a.cur[r]
-		if !a.live.Has(r) || a.where(v) == r {
+		if a.where(v) == r {
 			continue
 		}
 		m := Ins{Op: Mov, Wide: true, Dst: r, A: None, B: a.where(v), Index: None, Slot: slot}

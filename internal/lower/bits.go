@@ -12,8 +12,8 @@ func (o *optimiser) bits(v value) uint64 {
 	if k, ok := o.constOf(v); ok {
 		return uint64(k)
 	}
-	if d := o.def(v); d != nil {
-		return d.bits
+	if n := o.node(v); n != nil {
+		return n.bits
 	}
 	if o.b.NarrowIn.Has(Reg(v)) {
 		return lowBits

@@ -27,7 +27,7 @@ func TestBits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
-			Optimise(p)
+			optimiseBlocks(p)
 			require.Equal(t, c.want, p.text())
 		})
 	}
@@ -36,7 +36,7 @@ func TestBits(t *testing.T) {
 func TestLowest(t *testing.T) {
 	optimised := func(text string) string {
 		p := build(t, text, Env{})
-		Optimise(p)
+		optimiseBlocks(p)
 		return p.text()
 	}
 	require.Equal(t, "r0 = r1 + -1; r0 = r1 & r0; exit", optimised("r2 = r1; r2 = -r2; r2 &= r1; r0 = r1; r0 ^= r2; exit"))

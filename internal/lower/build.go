@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/verifier"
@@ -30,6 +31,7 @@ type Env struct {
 func Build(p *prog.Program, env Env) (*Program, error) {
 	b := builder{Program: newProgram(), env: env}
 	b.P, b.Popcount, b.Without, b.split = p, env.Popcount, env.Without, &b.memory.split
+	b.Verified = env.Proof != nil
 	if err := b.build(); err != nil {
 		b.Free()
 		return nil, err
@@ -83,7 +85,7 @@ func (b *builder) translate() error {
 			n++
 		}
 	}
-	b.Blocks = m.blocks.cut(int(n))
+	b.Blocks, b.flows = m.blocks.cut(int(n)), m.flows.cut(int(n))
 	b.pool = b.room(len(insns))
 	current := -1
 	for slot := 0; slot < len(insns); slot++ {
@@ -93,11 +95,10 @@ func (b *builder) translate() error {
 			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
 		}
 		b.slot = slot
-		info := b.split.Info(slot)
-		if err := b.instruction(&insns[slot], info); err != nil {
+		if err := b.instruction(&insns[slot]); err != nil {
 			return err
 		}
-		if info.Kind == asm.KindLoadImm64 {
+		if insns[slot].Slots() == 2 {
 			slot++
 		}
 	}
@@ -116,14 +117,18 @@ func (b *builder) close(current, slot int, next int32) {
 	if last := bl.Last(); last == nil || !last.Ends() {
 		bl.Next = next
 	}
+	b.summarise(int32(current))
 }
 
 // seen reports whether the instruction can be reached.
 func (b *builder) seen() bool { return b.env.Proof == nil || b.env.Proof.Insns[b.slot].Seen }
 
-// next returns a place for an instruction, which add adds.
+// place returns a place for an instruction, which add adds.
+func (b *builder) place() *Ins { return &b.pool[:len(b.pool)+1][len(b.pool)] }
+
+// next is place, with an instruction that has no operands yet.
 func (b *builder) next() *Ins {
-	in := &b.pool[:len(b.pool)+1][len(b.pool)]
+	in := b.place()
 	*in = Ins{Slot: int32(b.slot), Dst: None, A: None, B: None, Index: None}
 	return in
 }
@@ -132,6 +137,7 @@ func (b *builder) next() *Ins {
 func (b *builder) add() {
 	if b.seen() {
 		b.pool = b.pool[:len(b.pool)+1]
+		b.Checks = b.Checks || b.pool[len(b.pool)-1].Check
 	}
 }
 
@@ -145,89 +151,45 @@ func (b *builder) set(in *Ins) error {
 }
 
 // instruction adds what an instruction of the program becomes.
-func (b *builder) instruction(ins *asm.Instruction, info *asm.Info) error {
+func (b *builder) instruction(ins *asm.Instruction) error {
+	t := &templates[b.split.Row(b.slot)]
+	if t.form == formOther {
+		return b.other(ins, b.split.Info(b.slot))
+	}
+	in := b.place()
+	t.fill(in, ins, b.slot)
+	switch t.form {
+	case formAccess:
+		b.prove(in)
+	case formJump:
+		in.Target = b.blockAt[b.slot+1+int(ins.Off)]
+		b.constant(in)
+	}
+	return b.set(in)
+}
+
+// other adds what there is no template for.
+func (b *builder) other(ins *asm.Instruction, info *asm.Info) error {
 	switch info.Kind {
-	case asm.KindALU:
-		return b.alu(ins, info)
-	case asm.KindLoad, asm.KindStoreImm, asm.KindStoreReg:
-		return b.access(ins, info)
 	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
 		return b.atomic(ins, info)
-	}
-	in, dst := b.next(), Reg(ins.Dst)
-	in.Dst, in.A, in.Wide, in.Size = dst, dst, info.Wide, info.Bits/8
-	switch info.Kind {
-	case asm.KindNeg:
-		in.Op = Neg
-	case asm.KindMovSX:
-		in.Op, in.A = Sext, Reg(ins.Src)
-	case asm.KindToLE: // native code is for little-endian machines
-		in.Op, in.Wide = Zext, true
-		if info.Bits >= 32 {
-			in.Op, in.Wide, in.A, in.B = Mov, info.Bits == 64, None, dst
-		}
-	case asm.KindToBE, asm.KindBSwap:
-		in.Op, in.Wide = Swap, true
 	case asm.KindLoadImm64:
-		k, err := b.env.Immediate(b.slot)
-		if err != nil {
-			return err
-		}
-		if ins.Src == asm.PseudoFunc {
-			b.callbacks = append(b.callbacks, b.blockAt[b.slot+1+int(ins.ImmLo())])
-		}
-		in.Op, in.Wide, in.A, in.Imm = Mov, true, None, int64(k)
-	default:
-		return b.control(ins, info)
+		return b.immediate(ins)
 	}
-	return b.set(in)
+	return b.control(ins, info)
 }
 
-var aluOps = map[asm.ALUOp]Op{asm.Add: Add, asm.Sub: Sub, asm.Mul: Mul, asm.Div: Div, asm.Or: Or, asm.And: And, asm.LSh: LSh,
-	asm.RSh: RSh, asm.Mod: Mod, asm.Xor: Xor, asm.ArSh: ArSh, asm.SDiv: SDiv, asm.SMod: SMod, asm.Mov: Mov}
-
-// aluOpOf is aluOps by the number of the operation.
-var aluOpOf = func() (t [2][256]Op) {
-	for op, lowered := range aluOps {
-		t[op>>8][op&0xff] = lowered
+// immediate adds a load of a 64-bit immediate.
+func (b *builder) immediate(ins *asm.Instruction) error {
+	k, err := b.env.Immediate(b.slot)
+	if err != nil {
+		return err
 	}
-	return t
-}()
-
-func (b *builder) alu(ins *asm.Instruction, info *asm.Info) error {
+	if ins.Src == asm.PseudoFunc {
+		b.callbacks = append(b.callbacks, b.target())
+	}
 	in := b.next()
-	in.Op, in.Wide, in.Dst, in.A = aluOpOf[info.ALU>>8][info.ALU&0xff], info.Wide, Reg(ins.Dst), Reg(ins.Dst)
-	switch {
-	case info.Source == asm.RegSource:
-		in.B = Reg(ins.Src)
-	case info.Wide:
-		in.Imm = ins.Imm
-	default:
-		in.Imm = int64(uint32(ins.Imm))
-	}
-	if in.Op == Mov {
-		in.A = None
-	}
-	return b.set(in)
-}
-
-// access adds a load or store.
-func (b *builder) access(ins *asm.Instruction, info *asm.Info) error {
-	in := b.next()
-	in.Op, in.Wide, in.Size, in.A, in.Disp = Store, true, uint8(info.Size.Bytes()), Reg(ins.Dst), int32(ins.Off)
-	switch info.Kind {
-	case asm.KindLoad:
-		in.Op, in.Dst, in.A, in.Signed = Load, Reg(ins.Dst), Reg(ins.Src), info.Signed
-	case asm.KindStoreReg:
-		in.B = Reg(ins.Src)
-	case asm.KindStoreImm:
-		in.Imm = ins.Imm
-	}
-	b.prove(in)
-	if in.Op == Store {
-		b.add()
-		return nil
-	}
+	in.Op, in.Wide, in.Dst, in.Imm = Mov, true, Reg(ins.Dst), int64(k)
 	return b.set(in)
 }
 
@@ -283,7 +245,7 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 		return b.P.Errorf(b.slot, "frame pointer r10 is read only")
 	}
 	in := b.next()
-	in.Op, in.Wide, in.Atomic, in.Size = Atomic, info.Wide, info.Atomic, uint8(info.Size.Bytes())
+	in.Op, in.Wide, in.Imm, in.Size = Atomic, info.Wide, int64(info.Atomic), uint8(info.Size.Bytes())
 	in.A, in.B, in.Disp = Reg(ins.Dst), Reg(ins.Src), int32(ins.Off)
 	switch info.Kind {
 	case asm.KindLoadAcquire:
@@ -304,29 +266,23 @@ func (b *builder) atomic(ins *asm.Instruction, info *asm.Info) error {
 	return nil
 }
 
-// control adds a jump, a call, or what else may end a block.
+// target returns the block that the instruction at hand goes to, or takes the address of.
+func (b *builder) target() int32 {
+	to, _ := b.split.Target(b.P, b.slot)
+	return b.blockAt[to]
+}
+
+// control adds a jump that is always taken, a call, or what else may end a block.
 func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 	in := b.next()
-	target := func() int32 {
-		to, _ := b.split.Target(b.P, b.slot)
-		return b.blockAt[to]
-	}
 	switch info.Kind {
-	case asm.KindJump:
-		in.Op, in.Wide, in.Cond, in.A, in.Target = Jump, info.Wide, info.Jump, Reg(ins.Dst), target()
-		if info.Source == asm.ImmSource {
-			in.Imm = ins.Imm
-		} else {
-			in.B = Reg(ins.Src)
-		}
-		b.constant(in)
 	case asm.KindGoto:
-		in.Op, in.Target = Goto, target()
+		in.Op, in.Target = Goto, b.target()
 	case asm.KindMayGoto:
-		in.Op, in.Target = MayGoto, target()
+		in.Op, in.Target = MayGoto, b.target()
 		b.MayGoto = true
 	case asm.KindCallLocal:
-		in.Op, in.Target = Call, target()
+		in.Op, in.Target = Call, b.target()
 		b.called = append(b.called, in.Target)
 	case asm.KindCallHelper:
 		fn := asm.BuiltinFunc(ins.Imm)
@@ -374,12 +330,22 @@ func (b *builder) constant(in *Ins) {
 	}
 }
 
+// argumentsOf returns the registers that a helper is given.
+func argumentsOf(fn asm.BuiltinFunc) Regs {
+	proto, known := helper.Get(fn)
+	if !known || fn == asm.FnTracePrintk { // which has as many as its format asks for
+		return ArgRegs
+	}
+	return ArgRegs & (1<<(len(proto.Args)+1) - 1)
+}
+
 // helper returns the index in Helpers of a helper.
 func (b *builder) helper(fn asm.BuiltinFunc) int64 {
 	i := slices.Index(b.Helpers, fn)
 	if i < 0 {
 		i = len(b.Helpers)
 		b.Helpers = append(b.Helpers, fn)
+		b.arguments = append(b.arguments, argumentsOf(fn))
 	}
 	return int64(i)
 }

@@ -10,17 +10,18 @@ const maxInlined = 24
 // call nothing, keep to themselves what they do to r6 to r9 and the stack, and cannot fault.
 // What follows the call becomes part of the same block.
 func (p *Program) inlineCalls() {
-	if p.Shared || !p.does(PassCalls) {
+	if len(p.Funcs) == 1 || p.Shared || !p.does(PassCalls) {
 		return
 	}
 	preds := p.predecessors()
 	for i := range p.Blocks {
-		b := &p.Blocks[i]
+		b, inlined := &p.Blocks[i], false
 		for !b.Dead {
 			last := b.Last()
 			if last == nil || last.Op != Call || !p.inlinable(last.Target) {
 				break
 			}
+			inlined = true
 			preds[last.Target]--
 			p.inlineCall(b, &p.Blocks[last.Target])
 			next := b.Next
@@ -28,6 +29,9 @@ func (p *Program) inlineCalls() {
 				break
 			}
 			p.join(b, &p.Blocks[next])
+		}
+		if inlined {
+			p.summarise(int32(i))
 		}
 	}
 	for _, f := range p.Funcs {

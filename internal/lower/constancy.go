@@ -1,7 +1,5 @@
 package lower
 
-import "github.com/sandbpf/sandbpf/asm"
-
 // constancy is which registers hold constants at the beginning of each block, the same on
 // all ways that lead there: loops have what they need ready in registers, of which the rules
 // should know.
@@ -39,56 +37,54 @@ func (p *Program) findConstants() (c constancy) {
 			return constancy{}
 		}
 		again = false
-		for i := range p.Blocks {
-			b := &p.Blocks[i]
+		for i := range p.flows {
 			if !changed[i] {
 				continue
 			}
 			changed[i] = false
-			have, values := c.behind(i, b)
-			if b.Next >= 0 && c.join(b.Next, have, &values) {
-				changed[b.Next], again = true, true
+			f, have := &p.flows[i], p.constantsBehind(&c, i)
+			if f.next >= 0 && c.join(f.next, have, &p.memory.values) {
+				changed[f.next], again = true, true
 			}
-			if last := b.Last(); last != nil && last.Jumps() && c.join(last.Target, have, &values) {
-				changed[last.Target], again = true, true
+			if f.target >= 0 && c.join(f.target, have, &p.memory.values) {
+				changed[f.target], again = true, true
 			}
 		}
 	}
 	return c
 }
 
-// behind returns the registers that hold constants at the end of a block.
-func (c *constancy) behind(i int, b *Block) (have Regs, values [framePointer]int64) {
-	have, values = c.known[i], c.values[i]
-	for j := range b.Ins {
-		switch in := &b.Ins[j]; {
-		case in.Op == Mov && in.B == None:
-			have |= bit(in.Dst)
-			values[in.Dst] = in.Imm
-			if !in.Wide {
-				values[in.Dst] = int64(uint32(in.Imm))
-			}
-		case in.Op == Call || in.Op == Helper || in.Op == Packet:
-			have &= SavedRegs
-		case in.Op == Atomic && in.Atomic == asm.AtomicCmpXchg:
-			have &^= Result
-		default:
-			have &^= bit(in.Dst)
-		}
+// constantsBehind returns the registers that hold constants at the end of a block; which, it leaves
+// in memory.values.
+func (p *Program) constantsBehind(c *constancy, block int) Regs {
+	f, values := &p.flows[block], &p.memory.values
+	kept := c.known[block] & f.leaves
+	for left := kept; left != 0; left &= left - 1 {
+		r := left.first()
+		values[r] = c.values[block][r]
 	}
-	return have, values
+	literals := p.memory.literals[f.constants:]
+	for left := f.gives; left != 0; left &= left - 1 {
+		values[left.first()], literals = literals[0], literals[1:]
+	}
+	return kept | f.gives
 }
 
 // join adds a way that leads to a block, and reports whether that changes what is known there.
 func (c *constancy) join(to int32, have Regs, values *[framePointer]int64) bool {
 	old := c.known[to]
+	at := &c.values[to]
 	if old == notReached {
-		c.known[to], c.values[to] = have, *values
+		c.known[to] = have
+		for left := have; left != 0; left &= left - 1 {
+			r := left.first()
+			at[r] = values[r]
+		}
 		return true
 	}
 	have &= old
-	for r := range framePointer {
-		if have.Has(r) && c.values[to][r] != values[r] {
+	for left := have; left != 0; left &= left - 1 {
+		if r := left.first(); at[r] != values[r] {
 			have &^= bit(r)
 		}
 	}

@@ -29,7 +29,7 @@ func (p *Program) onlyGoes(block int32) bool {
 func (p *Program) counterOf(l *loop) (c counter, ok bool) {
 	b := &p.Blocks[l.head()]
 	in := b.Last()
-	if in == nil || in.Op != Jump || in.Not {
+	if in == nil || in.Op != Jump {
 		return c, false
 	}
 	switch {

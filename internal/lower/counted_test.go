@@ -44,9 +44,9 @@ func TestCounterOf(t *testing.T) {
 // sum too.
 func TestJoined(t *testing.T) {
 	p := build(t, "r0 = 0; r3 = 0; l: r4 = r1; r4 += r3; r4 = *(u16 *)(r4 + 0); r0 += r4; r3 += 2; if r3 != 64 goto l; exit", Env{})
-	Optimise(p)
-	Unroll(p)
-	OptimiseJoined(p)
+	optimiseBlocks(p)
+	unroll(p)
+	optimiseJoined(p)
 	text := strings.Split(p.text(), "\n")
 	require.Equal(t, "guard 24 goto 4, if r3 - 64 is no multiple of 8", text[1])
 	require.Equal(t, "r4 = u16[r1+r3*1]?; hop 2; "+
@@ -59,9 +59,9 @@ func TestJoined(t *testing.T) {
 // TestJoinedWithJump has the jump to the head behind the copies.
 func TestJoinedWithJump(t *testing.T) {
 	p := build(t, "r0 = 0; l: r0 += r1; r1 += 1; if r1 == 64 goto out; goto l; out: exit", Env{})
-	Optimise(p)
-	Unroll(p)
-	OptimiseJoined(p)
+	optimiseBlocks(p)
+	unroll(p)
+	optimiseJoined(p)
 	text := strings.Split(p.text(), "\n")
 	require.Contains(t, text[2], "hop 4; hop 1; ", "both jumps are counted")
 	require.Equal(t, "goto 4", text[3])

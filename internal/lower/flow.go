@@ -6,37 +6,99 @@ import "github.com/sandbpf/sandbpf/asm"
 // deeper is not worth more, and compilation stays linear.
 const maxRounds = 16
 
-// effect is the registers that a block reads before it writes them, and those that it writes.
-type effect struct{ read, written Regs }
+// flow is what a block does as a whole, in as few bytes as possible: what is found by walking over all
+// blocks again and again reads this and not the instructions.
+type flow struct {
+	next, target int32 // the blocks that follow within the function, -1 for none
+	constants    int32 // where in memory.literals the values of those in gives begin
+	read         Regs  // before the block writes them
+	written      Regs
+	gives        Regs // hold constants behind it, whatever was in front
+	leaves       Regs // hold the same constants as in front, if any
+	// What has an upper half of zero behind the block: narrow in any case, and of keeps what has one
+	// in front. Where mixed is set there may be more, which depends on other registers in front.
+	narrow, keeps Regs
+	mixed         bool
+
+	last    Op   // of the instructions, Nop if there are none
+	stack   bool // reads r10
+	exposes bool // lets others have a pointer into the frame
+
+	liveIn, liveOut, narrowIn Regs // as in Block
+}
+
+// summarise finds out what a block does as a whole. Little in it branches on what an instruction
+// is, which the processor cannot foresee.
+func (p *Program) summarise(block int32) {
+	b, m := &p.Blocks[block], p.memory
+	f := flow{next: b.Next, target: -1, constants: int32(len(m.literals))}
+	var read, written, gives, narrow, mixed Regs
+	for i := range b.Ins {
+		in := &b.Ins[i]
+		reads, dst := in.Reads(), bit(in.Dst)
+		if reads.Has(framePointer) {
+			f.stack, f.exposes = true, f.exposes || exposes(in)
+		}
+		writes := dst
+		if in.Op >= Atomic {
+			reads, writes = p.uses(in)
+		}
+		read |= reads &^ written
+		written |= writes
+		gives &^= writes
+		if in.Op == Mov && in.B == None {
+			gives |= dst
+			m.values[in.Dst] = in.constant()
+		}
+		rule := in.narrowRule()
+		narrow = narrow&^writes | dst&-Regs(rule>>in.narrowCase(narrow)&1)
+		mixed |= dst & -Regs(rule>>in.narrowCase(AllRegs)&1) &^ narrow
+	}
+	f.read, f.written, f.mixed = read, written, mixed != 0
+	f.leaves, f.keeps = ^written, ^written|narrow
+	if in := b.Last(); in != nil {
+		f.last = in.Op
+		gives, f.leaves = gives&^in.spoils(), f.leaves&^in.spoils()
+		narrow, f.keeps = narrow&^in.widens(), f.keeps&^in.widens()
+		if in.Jumps() {
+			f.target = in.Target
+		}
+	}
+	f.gives, f.narrow = gives, narrow
+	for ; gives != 0; gives &= gives - 1 {
+		m.literals = append(m.literals, m.values[gives.first()])
+	}
+	p.flows[block] = f
+}
+
+// successors returns the blocks that follow within the function, -1 for none.
+func (f *flow) successors() [2]int32 { return [2]int32{f.target, f.next} }
 
 // liveness finds for each block the registers that matter at its beginning and behind it.
 func (p *Program) liveness() {
-	effects := p.memory.effects.take(len(p.Blocks))
-	for i := range p.Blocks {
-		e := &effects[i]
-		for j := range p.Blocks[i].Ins {
-			read, written := p.Uses(&p.Blocks[i], &p.Blocks[i].Ins[j])
-			e.read |= read &^ e.written
-			e.written |= written
+	flows := p.flows
+	for i := range flows {
+		if f := &flows[i]; f.last == Exit {
+			f.read |= p.leaves(&p.Blocks[i]) &^ f.written
 		}
 	}
 	for round := 0; ; round++ {
 		changed := false
-		for i := len(p.Blocks) - 1; i >= 0; i-- {
-			b := &p.Blocks[i]
+		for i := len(flows) - 1; i >= 0; i-- {
+			f := &flows[i]
 			out := Regs(0)
-			if b.Next >= 0 {
-				out = p.Blocks[b.Next].LiveIn
+			if f.next >= 0 {
+				out = flows[f.next].liveIn
 			}
-			if last := b.Last(); last != nil && last.Jumps() {
-				out |= p.Blocks[last.Target].LiveIn
+			if f.target >= 0 {
+				out |= flows[f.target].liveIn
 			}
 			if round == maxRounds {
 				out = AllRegs
 			}
-			in := effects[i].read | out&^effects[i].written
-			changed = changed || in != b.LiveIn || out != b.LiveOut
-			b.LiveIn, b.LiveOut = in, out
+			in := f.read | out&^f.written
+			changed = changed || in != f.liveIn || out != f.liveOut
+			f.liveIn, f.liveOut = in, out
 		}
 		if !changed || round == maxRounds {
 			return
@@ -51,99 +113,125 @@ func (p *Program) narrowness() {
 		return
 	}
 	const unknown = AllRegs // nothing has come here yet
-	changed := p.memory.bools.cut(len(p.Blocks))
-	for i := range p.Blocks {
-		p.Blocks[i].NarrowIn, changed[i] = unknown, true
+	flows := p.flows
+	changed := p.memory.bools.cut(len(flows))
+	for i := range flows {
+		flows[i].narrowIn, changed[i] = unknown, true
 	}
 	for _, f := range p.Funcs {
-		p.Blocks[f.Block].NarrowIn = 0
+		flows[f.Block].narrowIn = 0
 	}
 	again := true
-	flow := func(to int32, have Regs) {
-		if to < 0 || p.Blocks[to].NarrowIn&^have == 0 {
+	comes := func(to int32, have Regs) {
+		if to < 0 || flows[to].narrowIn&^have == 0 {
 			return
 		}
-		p.Blocks[to].NarrowIn &= have
+		flows[to].narrowIn &= have
 		changed[to], again = true, true
 	}
 	for round := 0; again; round++ {
 		again = false
-		for i := range p.Blocks {
-			b := &p.Blocks[i]
+		for i := range flows {
 			if !changed[i] {
 				continue
 			}
 			changed[i] = false
-			have := b.NarrowIn
-			for j := range b.Ins {
-				have = narrowAfter(have, &b.Ins[j])
-			}
-			flow(b.Next, have)
-			if last := b.Last(); last != nil && last.Jumps() {
-				flow(last.Target, have)
-			}
+			have := p.narrowBehind(int32(i))
+			comes(flows[i].next, have)
+			comes(flows[i].target, have)
 		}
 		if again && round == maxRounds {
-			for i := range p.Blocks {
-				p.Blocks[i].NarrowIn = 0
+			for i := range flows {
+				flows[i].narrowIn = 0
 			}
 			return
 		}
 	}
 }
 
-// narrowAfter returns the registers with an upper half of zero behind in.
-func narrowAfter(have Regs, in *Ins) Regs {
-	switch in.Op {
-	case Call:
-		return have & SavedRegs
-	case Helper, Packet:
-		return have &^ Result
-	case Atomic:
-		if in.Atomic == asm.AtomicCmpXchg {
-			have &^= Result
-		}
+// narrowBehind returns the registers with an upper half of zero behind a block.
+func (p *Program) narrowBehind(block int32) Regs {
+	f := &p.flows[block]
+	have := f.narrowIn
+	if !f.mixed {
+		return f.narrow | have&f.keeps
 	}
-	if in.Dst < 0 {
-		return have
+	ins := p.Blocks[block].Ins
+	for i := range ins {
+		have = narrowAfter(have, &ins[i])
 	}
-	b, far := have.Has(in.B), false
-	if in.B == None {
-		b, far = uint64(in.Imm)>>32 == 0, in.Imm&63 >= 32
-	}
-	if narrowResult(in, have.Has(in.A), b, far) {
-		return have | bit(in.Dst)
-	}
-	return have &^ bit(in.Dst)
+	return have
 }
 
-// narrowResult reports whether the upper half of what in writes is zero. a and b say so of its
-// operands, far says that B is a constant of at least 32, as far as shifts look at it.
-func narrowResult(in *Ins, a, b, far bool) bool {
-	if !in.Wide {
-		return in.Op >= Mov && in.Op <= Lea || in.Op == Atomic
+// narrowAfter returns the registers with an upper half of zero behind in.
+func narrowAfter(have Regs, in *Ins) Regs {
+	dst := bit(in.Dst)
+	have &^= in.widens()
+	return have&^dst | dst&-Regs(in.narrowRule()>>in.narrowCase(have)&1)
+}
+
+// widens returns the registers beside Dst whose upper half is not known behind in.
+func (in *Ins) widens() Regs {
+	switch {
+	case in.Op < Atomic:
+		return 0
+	case in.Op == Call:
+		return ^SavedRegs
+	case in.Op == Helper || in.Op == Packet || in.Op == Atomic && in.Imm == int64(asm.AtomicCmpXchg):
+		return Result
 	}
-	switch in.Op {
-	case CPUID, Random, Popcount:
-		return true
-	case Mov:
-		return b
-	case Zext:
-		return true
-	case Swap:
-		return in.Size < 8
-	case Load:
-		return in.Size < 8 && !in.Signed
-	case LoadAcquire:
-		return in.Size < 8
-	case And:
-		return a || b
-	case Or, Xor:
-		return a && b
-	case RSh:
-		return a || far
-	case Div, Mod:
-		return a
+	return 0
+}
+
+// narrowRule says whether the upper half of a result is zero, by a bit for each narrowCase.
+type narrowRule uint32
+
+// The cases in which the upper half is zero: of A; of B if it is a register, or a constant; in which
+// a constant shifts by at least 32; or in which what is loaded has fewer than 64 bits.
+const (
+	ifA        narrowRule = 0xaaaaaaaa
+	ifB        narrowRule = 0xcccccccc
+	ifConstant narrowRule = 0xf0f0f0f0
+	ifFar      narrowRule = 0xff00ff00
+	ifLoaded   narrowRule = 0xffff0000
+	always     narrowRule = 0xffffffff
+)
+
+// narrowRules are by operation, those on 64 bits behind those on 32.
+var narrowRules = func() (rules [2][1 << 6]narrowRule) {
+	for op := Mov; op <= Lea; op++ {
+		rules[0][op] = always
 	}
-	return false
+	rules[0][Atomic] = always
+	for _, op := range [...]Op{CPUID, Random, Popcount, Zext} {
+		rules[1][op] = always
+	}
+	for _, op := range [...]Op{Swap, Load, LoadAcquire} {
+		rules[1][op] = ifLoaded
+	}
+	rules[1][Mov] = ifB | ifConstant
+	rules[1][And] = ifA | ifB | ifConstant
+	rules[1][Or] = ifA & (ifB | ifConstant)
+	rules[1][Xor] = rules[1][Or]
+	rules[1][RSh] = ifA | ifFar
+	rules[1][Div], rules[1][Mod] = ifA, ifA
+	return rules
+}()
+
+func (in *Ins) narrowRule() narrowRule { return narrowRules[number(in.Wide)][in.Op&(1<<6-1)] }
+
+// narrowCase returns what the result of in depends on, if the registers in have have an upper half of
+// zero.
+func (in *Ins) narrowCase(have Regs) uint32 {
+	constant := number(uint64(in.Imm)>>32 == 0)<<2 | uint32(in.Imm)>>5&1<<3
+	return uint32(have)>>(uint8(in.A)&31)&1 | uint32(have)>>(uint8(in.B)&31)&1<<1 |
+		constant&-number(in.B == None) | number(in.Size < 8)&^number(in.Signed)<<4
+}
+
+// number returns 1 for true, without a branch.
+func number(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -25,8 +25,8 @@ func (b *builder) functions() {
 	b.depths(callees)
 	for i := range b.Blocks {
 		b.Blocks[i].Dead = seen[i] == 0
-		if in := b.Blocks[i].Last(); in != nil && in.Jumps() && in.Target <= int32(i) {
-			b.Blocks[in.Target].LoopHead = true
+		if to := b.flows[i].target; to >= 0 && to <= int32(i) {
+			b.Blocks[to].LoopHead = true
 		}
 	}
 }
@@ -68,10 +68,10 @@ func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32)
 			bl.Func = fn
 		}
 		seen[i] = fn + 1
-		callees = b.describe(f, bl, callees)
-		work = append(work, bl.Next)
-		if last := bl.Last(); last != nil && last.Jumps() {
-			work = append(work, last.Target)
+		callees = b.describe(f, i, callees)
+		work = append(work, b.flows[i].next)
+		if to := b.flows[i].target; to >= 0 {
+			work = append(work, to)
 		}
 	}
 	return callees
@@ -87,25 +87,21 @@ func (b *builder) reachAll(seen []int32, fn int32) {
 }
 
 // describe adds what a block says of its function.
-func (b *builder) describe(f *Func, bl *Block, callees []int32) []int32 {
-	for j := range bl.Ins {
-		in := &bl.Ins[j]
-		if in.Dst >= 6 {
-			f.Saved |= bit(in.Dst)
-		}
-		if in.Reads().Has(framePointer) {
-			b.UsesStack, f.Frameless = true, false
-			f.Exposed = f.Exposed || exposes(in)
-		}
-		switch in.Op {
-		case Call:
-			f.Calls, f.Frameless = true, false
-			callees = append(callees, b.FuncOf[in.Target])
-		case Helper:
-			f.Calls, f.Frameless = f.Calls || b.HasCallbacks, false
-		case Packet, MayGoto:
-			f.Frameless = false
-		}
+func (b *builder) describe(f *Func, block int32, callees []int32) []int32 {
+	does := &b.flows[block]
+	f.Saved |= does.written & SavedRegs
+	if does.stack {
+		b.UsesStack, f.Frameless = true, false
+		f.Exposed = f.Exposed || does.exposes
+	}
+	switch does.last {
+	case Call:
+		f.Calls, f.Frameless = true, false
+		callees = append(callees, b.FuncOf[b.Blocks[block].Last().Target])
+	case Helper:
+		f.Calls, f.Frameless = f.Calls || b.HasCallbacks, false
+	case Packet, MayGoto:
+		f.Frameless = false
 	}
 	return callees
 }

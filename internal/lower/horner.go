@@ -61,13 +61,10 @@ func (o *optimiser) horner(n *node) bool {
 		return false
 	}
 	l, ok := o.linearForm(inner)
-	if !ok || l.x < 0 || o.def(l.x) != nil || o.def(l.rest) == nil || o.def(outer.rest) == nil {
+	if !ok || !l.x.isInitial() || !l.rest.isDef() || !outer.rest.isDef() {
 		return false
 	}
-	part := func(op Op, a, b value) value {
-		return o.compute(&node{Ins: Ins{Op: op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: a, b: b, index: noValue, out: noValue})
-	}
-	rest := part(Add, part(Mul, l.rest, o.constant(int64(outer.factor))), outer.rest)
-	n.a, n.b = part(Mul, l.x, o.constant(int64(l.factor*outer.factor))), rest
+	rest := o.part(n, Add, None, o.part(n, Mul, None, l.rest, o.constant(int64(outer.factor))), outer.rest)
+	n.a, n.b = o.part(n, Mul, None, l.x, o.constant(int64(l.factor*outer.factor))), rest
 	return true
 }

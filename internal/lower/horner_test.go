@@ -21,7 +21,7 @@ func TestHorner(t *testing.T) {
 	} {
 		p := build(t, "r0 = 1; call 5; "+load+c.prog+"; exit", Env{})
 		p.Blocks[1].Joined = true
-		Optimise(p)
+		optimiseBlocks(p)
 		require.Equal(t, "r2 = u32[r10-4]; r3 = u32[r10-8]; "+c.want+"; exit", p.Blocks[1].text(), c.name)
 	}
 }

@@ -9,6 +9,8 @@
 package lower
 
 import (
+	"math/bits"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/mem"
 	"github.com/sandbpf/sandbpf/internal/prog"
@@ -57,7 +59,7 @@ const (
 	Enter       // a call whose function follows; it begins at slot Imm
 	Leave       // the exit of that function; the program goes on at slot Imm
 	Hop         // a jump to what follows, which is at slot Imm
-	Atomic
+	Atomic      // the operation Imm, an [asm.AtomicOp], of the memory at Mem and B
 	LoadAcquire
 	StoreRelease
 	Jump    // to Target if A Cond Src
@@ -72,28 +74,33 @@ const (
 	Repeat // to Target, the first copy, if at least Imm are left
 )
 
-// Ins is an instruction.
+// Ins is an instruction. It takes 32 bytes, and should not take more: how fast programs are compiled is
+// how fast these are read and written.
 type Ins struct {
 	Op     Op
 	Wide   bool // on 64 bits; else on 32, and the upper half of Dst becomes zero
 	Signed bool
 	Check  bool // it is not proved that the access is allowed
-	// Private says that nobody else writes to the memory while the program runs.
+	// Private says that nobody else writes to the memory while the program runs; of a shift by a
+	// register, that nobody needs what r4 holds, see Count.
 	Private bool
-	Swap    bool // the bytes in memory are in the other order
-	Not     bool // of a jump: if the condition does not hold
 	Size    uint8
 	Scale   uint8
 	Dst     Reg
 	A, B    Reg
 	Index   Reg
-	Cond    asm.JumpOp
-	Atomic  asm.AtomicOp
+	Cond    asm.JumpOp // or NotSet
 	Disp    int32
 	Target  int32 // block
 	Slot    int32 // of the program's instruction
 	Imm     int64
 }
+
+// Count is the register that the machine has counts of shifts in.
+const Count = Reg(asm.R4)
+
+// NotSet is the opposite of [asm.JSet], for which programs have no name.
+const NotSet = asm.JSet | 1
 
 // Block is a run of instructions that is entered at its beginning only. A block ends
 // behind each jump, call, and whatever else leaves native code for Go.
@@ -107,12 +114,12 @@ type Block struct {
 	LoopHead bool  // some jump backwards comes here
 	Called   bool  // a call or a callback comes here
 	Dead     bool  // nothing comes here
-	Fast     bool  // a copy in which the budget need not be looked at: see Unroll
+	Fast     bool  // a copy in which the budget need not be looked at: see unroll
 	Guard    bool  // it decides whether copies are run
 	Copied   bool  // there are copies of it, which are run as a rule
 	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
-	Origin   int32 // the number of the block that it begins as, when Optimise looked at it
+	Origin   int32 // the number of the block that it begins as, when optimiseBlocks looked at it
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
 
 	LiveIn, LiveOut Regs
@@ -162,17 +169,22 @@ type Program struct {
 	FuncOf  map[int32]int32   // by block that a function begins with: index in Funcs
 	Index   []int32           // by slot: how many instructions come before
 	Helpers []asm.BuiltinFunc // that it calls
-	Cells   []mem.Cells       // that it looks values up in
-	Shared  bool              // functions have blocks in common
+
+	arguments []Regs      // by index in Helpers: that they are given
+	Cells     []mem.Cells // that it looks values up in
+	Shared    bool        // functions have blocks in common
 	// HasCallbacks says that helpers may call functions of the program.
 	HasCallbacks bool
 	Popcount     bool // the machine has an instruction for it
 	UsesStack    bool // some instruction reads r10
 	MayGoto      bool // some instruction is may_goto
+	Checks       bool // some access is checked
+	Verified     bool // nothing reads r1 to r5 behind a call, nor what is not written
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
 	Without      Pass // passes that are left out
 
-	constants constancy // as Optimise has found them
+	flows     []flow    // by block, until blocks are unrolled
+	constants constancy // as optimiseBlocks has found them
 	memory    *memory
 }
 
@@ -188,10 +200,13 @@ const (
 )
 
 // Has reports whether r is in the set.
-func (s Regs) Has(r Reg) bool { return s>>uint8(r)&1 != 0 } // a shift by 255 gives 0
+func (s Regs) Has(r Reg) bool { return s&bit(r) != 0 }
+
+// first returns the lowest register of the set, which is not empty.
+func (s Regs) first() Reg { return Reg(bits.TrailingZeros16(uint16(s))) }
 
 // bit returns the set of r, or of nothing for None.
-func bit(r Reg) Regs { return 1 << uint8(r) }
+func bit(r Reg) Regs { return Regs(uint32(1) << (uint8(r) & 31)) } // that of None would be bit 31
 
 // Reads returns the registers that in reads as operands.
 func (in *Ins) Reads() Regs { return bit(in.A) | bit(in.B) | bit(in.Index) }
@@ -203,6 +218,11 @@ func (in *Ins) isMem() bool {
 		return true
 	}
 	return false
+}
+
+// shifts reports whether in shifts, other than by a constant as an operand.
+func (in *Ins) shifts() bool {
+	return in.Op >= LSh && in.Op <= ArSh && in.B != None
 }
 
 // pure reports whether in does nothing but write Dst.
@@ -222,33 +242,61 @@ func (in *Ins) Jumps() bool { return in.Op == Jump || in.Op == Goto || in.Op == 
 // Ends reports whether nothing follows in but what is jumped to.
 func (in *Ins) Ends() bool { return in.Op == Goto || in.Op == Exit || in.Op == Fault }
 
-// Uses returns the registers that matter when in, of block b, is reached, and those that
-// it writes.
-func (p *Program) Uses(b *Block, in *Ins) (read, written Regs) {
+// uses returns the registers that matter when in is reached, and those that it writes. For what
+// an exit leaves behind see leaves.
+func (p *Program) uses(in *Ins) (read, written Regs) {
 	read, written = in.Reads(), bit(in.Dst)
 	switch in.Op {
 	case Helper:
+		if p.Verified {
+			return read | p.arguments[in.Imm], written | Result | ArgRegs
+		}
 		return read | ArgRegs, written | Result
 	case Exit:
-		return read | p.leaves(b), 0
-	case Call, Packet, Fault:
+		return read, 0
+	case Call:
+		if p.Verified {
+			return ArgRegs | bit(framePointer), Result | ArgRegs
+		}
+		return AllRegs, 0
+	case Packet, Fault:
 		return AllRegs, 0
 	case Atomic:
-		if in.Atomic == asm.AtomicCmpXchg {
+		if in.Imm == int64(asm.AtomicCmpXchg) {
 			return read | Result, Result
 		}
 	}
 	return read, written
 }
 
+// spoils returns the registers that a call changes, as far as the program can tell.
+func (in *Ins) spoils() Regs {
+	if in.Op == Helper || in.Op == Call || in.Op == Packet {
+		return ^SavedRegs
+	}
+	return 0
+}
+
+// constant returns the constant Imm as in reads it.
+func (in *Ins) constant() int64 {
+	if in.Wide {
+		return in.Imm
+	}
+	return int64(uint32(in.Imm))
+}
+
 // leaves returns the registers that somebody may look at behind the exit of block b.
 func (p *Program) leaves(b *Block) Regs {
-	switch {
-	case len(p.Funcs) == 1:
+	if len(p.Funcs) == 1 {
 		return Result
-	case p.Shared || b.Func < 0:
-		return Result | ArgRegs
+	}
+	left := Result
+	if !p.Verified {
+		left |= ArgRegs
+	}
+	if p.Shared || b.Func < 0 {
+		return left
 	}
 	// A caller sees the registers that are not restored.
-	return Result | ArgRegs | SavedRegs&^p.Funcs[b.Func].Saved
+	return left | SavedRegs&^p.Funcs[b.Func].Saved
 }

@@ -9,7 +9,7 @@ func (o *optimiser) product(n *node) bool {
 	if n.Op != Mul || !ok || k < 6 || k > 9*9 || oneLea(k) || (k+1)&k == 0 { // one less than a power of two: see mulAdd
 		return false
 	}
-	outer := node{Ins: n.Ins, a: n.a, b: noValue, index: noValue, out: noValue}
+	outer := node{Ins: n.Ins, a: n.a, b: noValue, index: noValue}
 	shift := bits.TrailingZeros64(uint64(k))
 	switch f := k >> shift; {
 	case shift > 0 && oneLea(f):
@@ -45,12 +45,9 @@ func (o *optimiser) leas() {
 }
 
 func (o *optimiser) lea(n *node, at int32, shifted, other value) bool {
-	d := o.def(shifted)
-	if d == nil || d.uses != 1 {
-		return false
-	}
-	shift := &o.nodes[d.node]
-	if shift.Op != LSh || n.Wide && !shift.Wide || o.stale(shift.a) && o.cur[shift.a] != n.out {
+	shift := o.node(shifted)
+	if shift == nil || shift.uses != 1 || shift.Op != LSh || n.Wide && !shift.Wide ||
+		o.stale(shift.a) && o.cur[shift.a] != firstDef+value(at) {
 		return false
 	}
 	k, ok := o.constOf(shift.b)
@@ -59,15 +56,12 @@ func (o *optimiser) lea(n *node, at int32, shifted, other value) bool {
 	}
 	n.Op, n.a, n.b, n.index, n.Scale = Lea, other, noValue, shift.a, 1<<k
 	shift.Op = Nop
-	if x := o.def(shift.a); x != nil {
-		x.last = max(x.last, at)
-	}
+	o.keep(shift.a, at)
 	return true
 }
 
 // unlea takes a lea apart again, for a block that is optimised once more.
 func (o *optimiser) unlea(n *node) {
-	shift := Ins{Op: LSh, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}
 	k := int64(bits.TrailingZeros8(n.Scale))
-	n.Op, n.b, n.index = Add, o.compute(&node{Ins: shift, a: n.index, b: o.constant(k), index: noValue, out: noValue}), noValue
+	n.Op, n.b, n.index = Add, o.part(n, LSh, None, n.index, o.constant(k)), noValue
 }

@@ -20,7 +20,7 @@ func TestLea(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
-			Optimise(p)
+			optimiseBlocks(p)
 			require.Equal(t, c.want, p.text())
 		})
 	}
@@ -29,9 +29,9 @@ func TestLea(t *testing.T) {
 // TestLeaAgain takes apart what a block has that is optimised once more.
 func TestLeaAgain(t *testing.T) {
 	p := build(t, "r0 = r1; r0 <<= 2; r0 += r2; exit", Env{})
-	Optimise(p)
+	optimiseBlocks(p)
 	want := p.text()
 	p.Blocks[0].Joined = true
-	OptimiseJoined(p)
+	optimiseJoined(p)
 	require.Equal(t, want, p.text())
 }

@@ -55,7 +55,8 @@ func (p *Program) innermostLoops() []loop {
 	}
 	n := len(p.Blocks)
 	numbers := p.memory.ints.take(4*n + 1)
-	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n)}
+	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n),
+		loops: p.memory.loops[:0]}
 	f.walk()
 	if len(f.heads) == 0 {
 		return nil
@@ -65,16 +66,8 @@ func (p *Program) innermostLoops() []loop {
 	for _, h := range f.heads {
 		f.collect(h)
 	}
+	p.memory.loops = f.loops
 	return f.loops
-}
-
-// successors returns the blocks that follow within the function, -1 for none.
-func (b *Block) successors() [2]int32 {
-	s := [2]int32{-1, b.Next}
-	if last := b.Last(); last != nil && last.Jumps() {
-		s[0] = last.Target
-	}
-	return s
 }
 
 // step is a block on the path of a walk, and how many of its successors were visited.
@@ -101,7 +94,7 @@ func (f *loopFinder) walk() {
 				path = path[:len(path)-1]
 				continue
 			}
-			to := f.p.Blocks[s.block].successors()[s.done]
+			to := f.p.flows[s.block].successors()[s.done]
 			s.done++
 			switch {
 			case to < 0:
@@ -118,13 +111,13 @@ func (f *loopFinder) walk() {
 
 // predecessors lists where control comes from.
 func (f *loopFinder) predecessors() {
-	blocks := f.p.Blocks
+	flows := f.p.flows
 	each := func(do func(from, to int32)) {
-		for i := range blocks {
+		for i := range flows {
 			if f.came[i] == 0 {
 				continue
 			}
-			for _, to := range blocks[i].successors() {
+			for _, to := range flows[i].successors() {
 				if to >= 0 {
 					do(int32(i), to)
 				}
@@ -249,7 +242,7 @@ func (f *loopFinder) order(h int32, blocks []int32) []int32 {
 			path = path[:len(path)-1]
 			continue
 		}
-		to := f.p.Blocks[s.block].successors()[s.done]
+		to := f.p.flows[s.block].successors()[s.done]
 		s.done++
 		if to >= 0 && f.inside[to] == mark {
 			f.inside[to] = -mark

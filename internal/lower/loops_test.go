@@ -65,8 +65,8 @@ func TestTail(t *testing.T) {
 	const text = "r0 = 1; r2 = 0; l: if r0 == 5 goto a; if r0 == 6 goto b; r0 *= 3; goto e; b: r0 += 2; goto e; a: r0 += 1; e: r2 += 1; if r2 != 50 goto l; exit"
 	p := build(t, text, Env{})
 	require.Equal(t, int32(1), p.innermostLoops()[0].tail)
-	Unroll(p)
-	Align(p)
+	unroll(p)
+	align(p)
 	require.Equal(t, `r0 = 1; r2 = 0
 guard 9 goto 9
 r2 = r2 + 1; if r2 jeq 50 goto 15

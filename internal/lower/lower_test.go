@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,7 +71,7 @@ func TestOptimise(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
-			Optimise(p)
+			optimiseBlocks(p)
 			require.Equal(t, c.want, p.text())
 		})
 	}
@@ -79,22 +80,28 @@ func TestOptimise(t *testing.T) {
 // TestMovesAtTheEnd lets registers change places in ways that no single order of moves does.
 func TestMovesAtTheEnd(t *testing.T) {
 	p := build(t, "r0 = 0; r3 = r1; r1 = r2; r2 = r3; call bpf_ktime_get_ns; exit", Env{})
-	Optimise(p)
+	optimiseBlocks(p)
 	require.Contains(t, p.text(), "r1 <-> r2")
 }
 
 // TestOperandOfAJump keeps what only the jump at the end looks at, which the moves in front of it overwrite.
 func TestOperandOfAJump(t *testing.T) {
-	p := build(t, "r3 = r2; r2 += 3; r0 = r2; if r3 < 9 goto out; r0 ^= r2; out: exit", Env{})
-	Optimise(p)
+	p := build(t, "r3 = r2; r2 += 3; r0 = r2; if r3 < 9 goto out; r0 ^= r2; out: r0 += r2; exit", Env{})
+	optimiseBlocks(p)
 	require.Equal(t, "r0 = r2 + 3; r1 = r2; r2 = r0; if r1 jlt 9 goto 2", p.Blocks[0].text())
+}
+
+// TestSize holds what is copied and walked most to half a cache line and one.
+func TestSize(t *testing.T) {
+	require.EqualValues(t, 32, unsafe.Sizeof(Ins{}))
+	require.EqualValues(t, 64, unsafe.Sizeof(node{}))
 }
 
 // TestUnroll shows guard, copies and the loop as it was.
 func TestUnroll(t *testing.T) {
 	p := build(t, "r0 = 0; again: r0 += r1; r0 *= 3; if r0 < r2 goto again; exit", Env{})
-	Optimise(p)
-	Unroll(p)
+	optimiseBlocks(p)
+	unroll(p)
 	want := `r0 = 0
 guard 12 goto 7
 r0 = r0 + r1; r0 = r0 * 3; if r0 jge r2 goto 8
@@ -111,8 +118,8 @@ exit`
 func TestAlign(t *testing.T) {
 	aligned := func(text string) (heads []int) {
 		p := build(t, text, Env{})
-		Unroll(p)
-		Align(p)
+		unroll(p)
+		align(p)
 		for i := range p.Blocks {
 			if p.Blocks[i].Align {
 				heads = append(heads, i)
@@ -136,7 +143,7 @@ func TestNotUnrolled(t *testing.T) {
 	} {
 		p := build(t, text, Env{})
 		before := len(p.Blocks)
-		Unroll(p)
+		unroll(p)
 		require.Equal(t, before, len(p.Blocks), name)
 	}
 }
@@ -190,7 +197,7 @@ func TestFunctions(t *testing.T) {
 // TestInlineCalls repeats small functions where they are called, and leaves others alone.
 func TestInlineCalls(t *testing.T) {
 	p := build(t, "r1 = 3; call f; r1 = r0; call f; exit; f: r0 = r1; r0 += 1; exit", Env{})
-	Optimise(p)
+	optimiseBlocks(p)
 	require.True(t, p.Blocks[p.Funcs[1].Block].Dead, "nobody calls it any more")
 	require.Equal(t, "enter 5; leave 2; enter 5; leave 4; r0 = 5; r1 = 4; exit", p.Blocks[0].text())
 	for name, text := range map[string]string{

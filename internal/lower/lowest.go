@@ -22,7 +22,6 @@ func (o *optimiser) lowest(n *node) bool {
 	if neg == nil || neg.Op != Neg || !neg.Wide && n.Wide || neg.a != x {
 		return false
 	}
-	less := Ins{Op: Add, Wide: n.Wide, Dst: n.Dst, A: None, B: None, Index: None, Slot: n.Slot}
-	n.Op, n.a, n.b = And, x, o.compute(&node{Ins: less, a: x, b: o.constant(-1), index: noValue, out: noValue})
+	n.Op, n.a, n.b = And, x, o.part(n, Add, n.Dst, x, o.constant(-1))
 	return true
 }

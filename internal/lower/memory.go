@@ -14,12 +14,16 @@ type memory struct {
 	optimiser optimiser
 	blocks    stock[Block]
 	ins       stock[Ins]
-	effects   stock[effect]
+	flows     stock[flow]
 	ints      stock[int32]
 	bools     stock[bool]
 	regs      stock[Regs]
 	consts    stock[[framePointer]int64]
 	path      []step // of a walk through blocks
+	moved     []Ins  // see sinkTo
+	loops     []loop
+	literals  []int64 // see flow.constants
+	values    [framePointer]int64
 }
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
@@ -27,7 +31,7 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 // newProgram returns an empty program.
 func newProgram() *Program {
 	m := memories.Get().(*memory)
-	m.program = Program{memory: m}
+	m.program, m.literals = Program{memory: m}, m.literals[:0]
 	return &m.program
 }
 
@@ -38,7 +42,7 @@ func (p *Program) Free() {
 	m.optimiser.b, m.optimiser.constAt = nil, nil
 	m.blocks.reset()
 	m.ins.reset()
-	m.effects.reset()
+	m.flows.reset()
 	m.ints.reset()
 	m.bools.reset()
 	m.regs.reset()

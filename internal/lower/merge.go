@@ -36,13 +36,13 @@ func (o *optimiser) merge(n *node) bool {
 		return false
 	}
 	load := *first
-	load.Size, load.Slot, load.Dst, load.out = size, n.Slot, n.Dst, noValue
+	load.Size, load.Slot, load.Dst = size, n.Slot, n.Dst
 	if !swapped {
 		*n = load
 		return true
 	}
 	*n = node{Ins: Ins{Op: Swap, Wide: true, Size: size, Dst: n.Dst, A: None, B: None, Index: None, Slot: n.Slot},
-		a: o.compute(&load), b: noValue, index: noValue, out: noValue}
+		a: o.compute(&load), b: noValue, index: noValue}
 	return true
 }
 
@@ -55,13 +55,13 @@ func (o *optimiser) pieces(list []piece, v value, shift int64) ([]piece, bool) {
 	switch n.Op {
 	case Load:
 		ok := !n.Check && !n.Signed && !o.stale(n.a) && !o.stale(n.index)
-		return append(list, piece{o.def(v).node, shift, false}), ok
+		return append(list, piece{int32(v - firstDef), shift, false}), ok
 	case Swap:
 		load := o.node(n.a)
 		if load == nil || load.Op != Load || load.Size != n.Size || load.Check || load.Signed || o.stale(load.a) || o.stale(load.index) {
 			return nil, false
 		}
-		return append(list, piece{o.def(n.a).node, shift, true}), true
+		return append(list, piece{int32(n.a - firstDef), shift, true}), true
 	case LSh:
 		k, ok := o.constOf(n.b)
 		by := o.count(n, k)

@@ -22,7 +22,7 @@ func TestMerge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
-			Optimise(p)
+			optimiseBlocks(p)
 			require.Equal(t, c.want, p.text())
 		})
 	}
@@ -38,7 +38,7 @@ func TestMerge(t *testing.T) {
 		"too many for 32 bits": "r3 = *(u32 *)(r10 - 8); r4 = *(u32 *)(r10 - 4); r4 <<= 32; w4 |= w3; r0 = r4; exit",
 	} {
 		p := build(t, text, Env{})
-		Optimise(p)
+		optimiseBlocks(p)
 		require.GreaterOrEqual(t, strings.Count(p.text(), "["), 2, name)
 	}
 }
@@ -54,7 +54,7 @@ func TestMergeOfShared(t *testing.T) {
 			proof.Insns[i] = verifier.InsnProof{Seen: true, Access: verifier.Access{Memory: m, Proved: true}}
 		}
 		p := build(t, text, Env{Proof: proof})
-		Optimise(p)
+		optimiseBlocks(p)
 		return strings.Count(p.text(), "[")
 	}
 	require.Equal(t, 2, loads(between, verifier.MemPacket))

@@ -29,11 +29,8 @@ func (o *optimiser) mulAdd(n *node) bool {
 		if o.stale(x) && o.cur[x] != v.product { // the product is not needed any more
 			continue
 		}
-		part := Ins{Wide: n.Wide, Dst: n.Dst, A: None, B: None, Index: None, Slot: n.Slot}
-		sum, shift := part, part
-		sum.Op, shift.Op = op, LSh
-		n.a = o.compute(&node{Ins: sum, a: v.other, b: x, index: noValue, out: noValue})
-		n.b = o.compute(&node{Ins: shift, a: x, b: o.constant(int64(bits.TrailingZeros64(power))), index: noValue, out: noValue})
+		n.a = o.part(n, op, n.Dst, v.other, x)
+		n.b = o.part(n, LSh, n.Dst, x, o.constant(int64(bits.TrailingZeros64(power))))
 		return true
 	}
 	return false

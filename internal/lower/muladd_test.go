@@ -18,7 +18,7 @@ func TestMulAdd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
-			Optimise(p)
+			optimiseBlocks(p)
 			require.Equal(t, c.want, p.text())
 		})
 	}

@@ -30,7 +30,7 @@ func (o *optimiser) widen(n *node) bool {
 		}
 		slot, dst := n.Slot, n.Dst
 		*n = *inner
-		n.Slot, n.Dst, n.Wide, n.out = slot, dst, false, noValue
+		n.Slot, n.Dst, n.Wide = slot, dst, false
 		if k, ok := o.constOf(n.b); ok {
 			n.b = o.constant(int64(int32(k)))
 		}

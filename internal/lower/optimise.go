@@ -1,26 +1,35 @@
 package lower
 
-// Optimise rewrites the blocks of p, each on its own.
-func Optimise(p *Program) {
+// optimiseBlocks rewrites the blocks of p, each on its own.
+func optimiseBlocks(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
 	p.liveness()
 	p.narrowness()
 	p.constants = p.findConstants()
-	o := p.optimiser()
+	o, ways := p.optimiser(), p.ways()
 	for i := range p.Blocks {
-		b := &p.Blocks[i]
-		b.Origin = int32(i)
+		b, f := &p.Blocks[i], &p.flows[i]
+		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}
 		o.optimise(b)
+		p.sink(int32(i), ways)
 	}
 }
 
-// OptimiseJoined rewrites the blocks that have been put together of others.
-func OptimiseJoined(p *Program) {
+// LiveBehind returns the registers that somebody reads behind a block.
+func (p *Program) LiveBehind(block int32) Regs {
+	if !p.does(PassBlocks) {
+		return AllRegs
+	}
+	return p.Blocks[block].LiveOut
+}
+
+// optimiseJoined rewrites the blocks that have been put together of others.
+func optimiseJoined(p *Program) {
 	if !p.does(PassBlocks) {
 		return
 	}
@@ -44,7 +53,10 @@ func (o *optimiser) optimise(b *Block) {
 	p := o.p
 	live := b.LiveOut
 	if last := b.Last(); terminates(last) {
-		read, written := p.Uses(b, last)
+		read, written := p.uses(last)
+		if last.Op == Exit {
+			read |= p.leaves(b)
+		}
 		live = live&^written | read
 	}
 	o.enter(b)

@@ -27,6 +27,7 @@ const (
 	PassMerge                        // numbers loaded byte by byte loaded at once
 	PassLea                          // shift and addition in one; products of small constants by such
 	PassAddresses                    // base + index*scale + disp in one operand
+	PassSink                         // what one way behind a jump needs computed there
 	PassUnroll                       // small loops repeated
 	PassReassociate                  // sums of a loop's copies taken before they are added
 	PassAlign                        // loops at round addresses
@@ -35,7 +36,7 @@ const (
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "lea", "addresses", "unroll", "reassociate", "align"}
+	"merge", "lea", "addresses", "sink", "unroll", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -51,34 +52,10 @@ func Passes() iter.Seq2[Pass, string] {
 // does reports whether a pass is not left out.
 func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 
-// rewrite makes n simpler, with the same result, and reports whether it could. Rules without a pass
-// bring operations into the form that the others look for.
-func (o *optimiser) rewrite(n *node) bool {
-	does := o.p.does
-	if o.order(n) || does(PassExtensions) && o.strip(n) {
-		return true
-	}
-	switch n.Op {
-	case Mov:
-		return does(PassExtensions) && o.widen(n)
-	case Add:
-		return does(PassRotations) && o.rotation(n) || does(PassSums) && o.sum(n) || does(PassReassociate) && o.horner(n) ||
-			does(PassMulAdd) && o.mulAdd(n) || does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
-	case Sub:
-		return o.identity(n) || does(PassLowest) && o.lowest(n)
-	case Mul, Div, Mod:
-		return does(PassStrength) && o.strength(n) || does(PassLea) && o.product(n)
-	case And:
-		return o.identity(n) || does(PassExtensions) && o.widen(n)
-	case Or:
-		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassMerge) && o.merge(n)
-	case Xor:
-		return does(PassRotations) && o.rotation(n) || does(PassExtensions) && o.widen(n) || does(PassLowest) && o.lowest(n) ||
-			does(PassMerge) && o.merge(n) || does(PassReassociate) && o.reassociate(n)
-	case RSh:
-		return does(PassExtensions) && (o.extension(n) || o.widen(n)) || does(PassPopcount) && o.popcount(n)
-	case ArSh:
-		return does(PassExtensions) && o.extension(n)
-	}
-	return false
+// Run makes p faster, by all passes that are not left out.
+func Run(p *Program) {
+	optimiseBlocks(p)
+	unroll(p)
+	optimiseJoined(p)
+	align(p)
 }

@@ -32,7 +32,7 @@ func TestPopcount(t *testing.T) {
 	const m1, m2, m4, h = 0x5555555555555555, 0x3333333333333333, 0x0f0f0f0f0f0f0f0f, 0x0101010101010101
 	optimised := func(text string, have bool) string {
 		p := build(t, "r1 = *(u64 *)(r1 + 0); "+text, Env{Popcount: have})
-		Optimise(p)
+		optimiseBlocks(p)
 		return p.text()
 	}
 	require.Equal(t, "r1 = u64[r1]?; r0 = popcount r1; exit", optimised(countBits("r", m1, m2, m4, h, 56), true))

@@ -52,11 +52,7 @@ func (in *Ins) text() string {
 	case Exchange:
 		return fmt.Sprintf("%v <-> %v", in.Dst, in.B)
 	case Jump:
-		not := ""
-		if in.Not {
-			not = "not "
-		}
-		return fmt.Sprintf("if %s%v %v %s goto %d", not, in.A, in.Cond, src, in.Target)
+		return fmt.Sprintf("if %v %v %s goto %d", in.A, in.Cond, src, in.Target)
 	case Goto, Call, MayGoto:
 		return fmt.Sprintf("%s %d", map[Op]string{Goto: "goto", Call: "call", MayGoto: "may_goto"}[in.Op], in.Target)
 	case Guard, Repeat:

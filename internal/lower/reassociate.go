@@ -12,18 +12,17 @@ func (o *optimiser) reassociate(n *node) bool {
 	}
 	for _, operands := range [...][2]value{{n.a, n.b}, {n.b, n.a}} {
 		sum, x := o.node(operands[0]), operands[1]
-		if sum == nil || sum.Op != n.Op || sum.Wide != n.Wide || o.def(x) == nil || !o.replaces(n, operands[0]) {
+		if sum == nil || sum.Op != n.Op || sum.Wide != n.Wide || !x.isDef() || !o.replaces(n, operands[0]) {
 			continue
 		}
 		s, y := sum.a, sum.b
-		if o.def(s) != nil {
+		if s.isDef() {
 			s, y = y, s
 		}
-		if s < 0 || o.def(s) != nil || o.def(y) == nil {
+		if !s.isInitial() || !y.isDef() {
 			continue
 		}
-		n.a, n.b = s, o.compute(&node{Ins: Ins{Op: n.Op, Wide: n.Wide, Dst: None, A: None, B: None, Index: None, Slot: n.Slot}, a: y, b: x,
-			index: noValue, out: noValue})
+		n.a, n.b = s, o.part(n, n.Op, None, y, x)
 		return true
 	}
 	return false
@@ -47,7 +46,7 @@ func (o *optimiser) holders(v value) (n int) {
 
 // readers returns how many nodes read v, which one of them computes.
 func (o *optimiser) readers(v value) (n int) {
-	behind := o.nodes[o.def(v).node+1:]
+	behind := o.nodes[v-firstDef+1:]
 	for i := range behind {
 		if m := &behind[i]; m.a == v || m.b == v || m.index == v {
 			n++

@@ -19,7 +19,7 @@ func TestReassociate(t *testing.T) {
 	} {
 		p := build(t, "r0 = r1; r3 = r1; call 5; "+c.prog, Env{})
 		p.Blocks[1].Joined = true
-		Optimise(p)
+		optimiseBlocks(p)
 		require.Equal(t, c.want, p.Blocks[1].text(), c.name)
 	}
 }

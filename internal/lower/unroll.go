@@ -2,7 +2,7 @@ package lower
 
 import "github.com/sandbpf/sandbpf/asm"
 
-// Unroll puts copies of small innermost loops in front of them. A loop with blocks h to m becomes
+// unroll puts copies of small innermost loops in front of them. A loop with blocks h to m becomes
 //
 //	G       if the slice has fewer instructions left than the copies take, go to h
 //	h' m'   the copies, none of which looks at the budget
@@ -14,7 +14,7 @@ import "github.com/sandbpf/sandbpf/asm"
 // instruction as without copies. The copies of a loop that branches are in an order
 // of their own, in which all ways lead forwards to R; if there is one copy, what
 // all ways have in common at their end is with R in front of h', so that each way has one jump back.
-func Unroll(p *Program) {
+func unroll(p *Program) {
 	if !p.does(PassUnroll) {
 		return
 	}
@@ -227,17 +227,10 @@ func straighten(b *Block, i int32) {
 	if in == nil || in.Op != Jump || in.Target != i+1 {
 		return
 	}
-	in.Cond, in.Not = opposite(in.Cond, in.Not)
+	in.Cond = opposites[in.Cond]
 	in.Target, b.Next = b.Next, in.Target
 }
 
-// opposite returns the opposite of a condition; that of JSet has no name.
-func opposite(c asm.JumpOp, not bool) (asm.JumpOp, bool) {
-	if o, ok := opposites[c]; ok {
-		return o, not
-	}
-	return c, !not
-}
-
 var opposites = map[asm.JumpOp]asm.JumpOp{asm.JEq: asm.JNE, asm.JNE: asm.JEq, asm.JGT: asm.JLE, asm.JLE: asm.JGT,
-	asm.JGE: asm.JLT, asm.JLT: asm.JGE, asm.JSGT: asm.JSLE, asm.JSLE: asm.JSGT, asm.JSGE: asm.JSLT, asm.JSLT: asm.JSGE}
+	asm.JGE: asm.JLT, asm.JLT: asm.JGE, asm.JSGT: asm.JSLE, asm.JSLE: asm.JSGT, asm.JSGE: asm.JSLT, asm.JSLT: asm.JSGE,
+	asm.JSet: NotSet, NotSet: asm.JSet}

@@ -3,7 +3,7 @@ package lower
 import "github.com/sandbpf/sandbpf/asm"
 
 // value names a 64-bit value in a block that is being optimised: what a register held at
-// the beginning, by its number; what an instruction of the block computes, from firstDef on;
+// the beginning, by its number; what a node of the block computes, from firstDef on;
 // or a constant.
 type value int32
 
@@ -13,23 +13,19 @@ const (
 	constBase value = -2 // constants count down from here
 )
 
-// node is an instruction on values. Its Ins has no registers but Dst, where the program has
-// the result.
+// node is an instruction on values, in one cache line. Its Ins has no registers but Dst, where the program
+// has the result.
 type node struct {
 	Ins
 	a, b, index value
-	out         value
-}
 
-// def is what is known of a value that a node of the block computes.
-type def struct {
-	node   int32
-	last   int32 // the last node that reads it
-	uses   int32
+	// Of the value that it computes, which is firstDef plus its number in the block:
+	last   int32  // the last node that reads it, -1 if it computes none
 	bits   uint64 // that may be set
-	needed bool
-	reg    Reg  // where it is kept
+	uses   int32
 	wanted Regs // the registers that the program wants it in at the end
+	reg    Reg  // where it is kept
+	counts bool // a shift is by it
 }
 
 // optimiser works on one block at a time; its slices are reused for the next.
@@ -41,12 +37,21 @@ type optimiser struct {
 	constIn Regs
 	constAt *[framePointer]int64
 	nodes   []node
-	defs    []def
 	consts  []int64
 	loaded  []loaded // constants that are in registers
 	result  []Ins
 	moving  []Ins // see allocation.moves
+	// By register: the last node that reads what it held at the beginning, -1 if none does.
+	last [asm.NumRegisters]int32
 }
+
+// initial are the values at the beginning of a block, by register.
+var initial = func() (at [asm.NumRegisters]value) {
+	for r := range at {
+		at[r] = value(r)
+	}
+	return at
+}()
 
 // loaded is a constant that a node has brought into a register.
 type loaded struct {
@@ -54,20 +59,19 @@ type loaded struct {
 	v value
 }
 
-func (o *optimiser) def(v value) *def {
+// node returns what computes v, nil if no node does.
+func (o *optimiser) node(v value) *node {
 	if v < firstDef {
 		return nil
 	}
-	return &o.defs[v-firstDef]
+	return &o.nodes[v-firstDef]
 }
 
-// node returns what computes v, nil if that is not known.
-func (o *optimiser) node(v value) *node {
-	if d := o.def(v); d != nil {
-		return &o.nodes[d.node]
-	}
-	return nil
-}
+// isDef reports whether a node of the block computes v.
+func (v value) isDef() bool { return v >= firstDef }
+
+// isInitial reports whether v is what a register held at the beginning.
+func (v value) isInitial() bool { return uint32(v) < uint32(firstDef) }
 
 // constant returns the value of k.
 func (o *optimiser) constant(k int64) value {
@@ -97,23 +101,24 @@ func (o *optimiser) literal(v value) (int64, bool) {
 // stale reports whether v is what a register held at the beginning and does not hold any
 // more: keeping it for longer costs a move.
 func (o *optimiser) stale(v value) bool {
-	return v >= 0 && v < firstDef && o.cur[v] != v && !o.advanced(v)
+	return v.isInitial() && o.cur[v] != v && !o.advanced(v)
 }
 
 // values rewrites the block on values, each instruction simplified as far as the rules
 // know. Copies and constants vanish into the operands of those who read them.
 func (o *optimiser) values(b *Block) {
 	o.b = b
-	o.nodes, o.defs, o.consts, o.loaded = o.nodes[:0], o.defs[:0], o.consts[:0], o.loaded[:0]
-	for r := range o.cur {
-		o.cur[r] = value(r)
-		if o.constIn.Has(Reg(r)) {
-			o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
-		}
+	o.nodes, o.consts, o.loaded = o.nodes[:0], o.consts[:0], o.loaded[:0]
+	o.cur = initial
+	for left := o.constIn; left != 0; left &= left - 1 {
+		r := left.first()
+		o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
 	}
+	var n node
 	for i := range b.Ins {
-		n := node{Ins: b.Ins[i], a: noValue, b: noValue, index: noValue, out: noValue}
+		n.Ins = b.Ins[i]
 		if terminates(&n.Ins) {
+			n.a, n.b, n.index, n.last = noValue, noValue, noValue, -1
 			o.nodes = append(o.nodes, n)
 			continue
 		}
@@ -166,22 +171,29 @@ func (o *optimiser) emit(n *node) {
 	if _, ok := o.constOf(n.index); ok {
 		n.index = o.load(n.index, n.Slot)
 	}
-	if k, ok := o.constOf(n.b); ok {
-		switch {
-		case !n.Wide:
-			k = int64(int32(k))
+	k, constant := o.constOf(n.b)
+	if constant {
+		switch short := int64(int32(k)); {
+		case k == short && n.b < 0:
+		case k == short || !n.Wide:
+			k = short
 			n.b = o.constant(k)
-		case k != int64(int32(k)) && n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
+		case n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
-		default:
+		case n.b >= 0:
 			n.b = o.constant(k)
 		}
-		n.Imm = k
 	}
 	// Field by field: the processor waits before it reads at once what has just been written in parts.
 	o.nodes = append(o.nodes, node{})
 	m := &o.nodes[len(o.nodes)-1]
-	m.Ins, m.a, m.b, m.index, m.out = n.Ins, n.a, n.b, n.index, noValue
+	m.Ins, m.a, m.b, m.index, m.last = n.Ins, n.a, n.b, n.index, -1
+	if constant {
+		m.Imm = k
+	}
+	if n.Op >= LSh && n.Op <= ArSh && n.b.isDef() {
+		o.node(n.b).counts = true
+	}
 }
 
 // load brings a constant into a register, unless one has it.
@@ -202,23 +214,28 @@ func (o *optimiser) load(v value, slot int32) value {
 
 // define gives the node that was emitted last, a copy of which is n, a value.
 func (o *optimiser) define(n *node) value {
-	v := firstDef + value(len(o.defs))
-	at := int32(len(o.nodes) - 1)
-	o.nodes[at].out = v
-	o.defs = append(o.defs, def{})
-	d := &o.defs[len(o.defs)-1]
-	d.node, d.last, d.bits, d.reg = at, at, o.bitsOf(n), None
-	return v
+	at := len(o.nodes) - 1
+	m := &o.nodes[at]
+	m.last, m.bits, m.reg = int32(at), o.bitsOf(n), None
+	return firstDef + value(at)
+}
+
+// part computes a part of what n becomes, as wide as n. Dst is the register that it may be kept in.
+func (o *optimiser) part(n *node, op Op, dst Reg, a, b value) value {
+	return o.compute(&node{Ins: Ins{Op: op, Wide: n.Wide, Dst: dst, A: None, B: None, Index: None, Slot: n.Slot}, a: a, b: b, index: noValue})
 }
 
 // compute returns the value of a node: one that exists already, or that of the node,
 // which it emits.
 func (o *optimiser) compute(n *node) value {
 	for {
-		if v, ok := o.known(n); ok {
-			return v
+		a, b := o.kind(n.a), o.kind(n.b)
+		if (a|b)&isConstant != 0 || n.Op == Mov || n.Op == Zext || n.Op == Sext {
+			if v, ok := o.known(n); ok {
+				return v
+			}
 		}
-		if !o.rewrite(n) {
+		if !o.rewrite(n, a, b) {
 			break
 		}
 	}

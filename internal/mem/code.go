@@ -1,10 +1,12 @@
 package mem
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"unsafe"
 )
 
 // ErrNoExec is wrapped when the OS does not let the process have executable
@@ -17,6 +19,7 @@ var ErrNoExec = errors.New("executable memory is not available")
 type Code struct {
 	chunk    *codeChunk
 	at       extent
+	size     int // in bytes, without what fills up the extent
 	released atomic.Bool
 }
 
@@ -31,11 +34,21 @@ func NewCode(code []byte) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Code{chunk: c, at: at}, nil
+	return &Code{chunk: c, at: at, size: len(code)}, nil
 }
 
 // Addr returns where the code begins.
 func (c *Code) Addr() uintptr { return c.chunk.memory.base() + uintptr(c.at.from) }
+
+// Bytes returns a copy of the code, nil once it has been released.
+func (c *Code) Bytes() []byte {
+	codePool.mu.Lock() // nothing is unmapped meanwhile
+	defer codePool.mu.Unlock()
+	if c.released.Load() {
+		return nil
+	}
+	return bytes.Clone(unsafe.Slice((*byte)(Pointer(c.Addr())), c.size))
+}
 
 // Release gives the memory back. It must not be called while the code can still be
 // running. The error is ErrClosed if it has been called before.

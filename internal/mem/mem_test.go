@@ -154,11 +154,6 @@ func TestStrings(t *testing.T) {
 	require.Equal(t, "none r w rw", fmt.Sprint(Perm(0), " ", Read, " ", Write, " ", ReadWrite))
 }
 
-// bytesOf returns the code as it lies in memory.
-func bytesOf(c *Code) []byte {
-	return unsafe.Slice((*byte)(Pointer(c.Addr())), c.at.to-c.at.from)
-}
-
 // ret42 is mov eax, 42; ret.
 var ret42 = []byte{0xb8, 42, 0, 0, 0, 0xc3}
 
@@ -170,8 +165,9 @@ func TestCode(t *testing.T) {
 	}
 	require.NoError(t, err)
 	require.Zero(t, c.Addr()%codeAlign)
-	require.Equal(t, ret42, bytesOf(c)[:len(ret42)])
+	require.Equal(t, ret42, c.Bytes())
 	require.NoError(t, c.Release())
+	require.Nil(t, c.Bytes())
 	require.ErrorIs(t, c.Release(), ErrClosed)
 }
 
@@ -216,7 +212,7 @@ func TestCodePool(t *testing.T) {
 	}
 	var live []program
 	check := func(p program) {
-		require.Equal(t, p.bytes, bytesOf(p.Code)[:len(p.bytes)], "somebody else writes here")
+		require.Equal(t, p.bytes, p.Code.Bytes(), "somebody else writes here")
 		require.NoError(t, p.Release())
 	}
 	for range 2000 {

@@ -8,12 +8,15 @@ type Split struct {
 	Leader []bool  // by slot, and behind the last: a block begins here
 	Index  []int32 // by slot, and behind the last: how many instructions come before
 
-	rows []uint16 // by slot: see Info
+	rows []uint16 // by slot: see Row
 }
 
 // Info returns the row of the opcode table of the instruction at slot, nil in the second slot of a
 // 64-bit immediate load.
 func (s *Split) Info(slot int) *asm.Info { return asm.InfoAt(s.rows[slot]) }
+
+// Row returns the number of that row, 0 for nil.
+func (s *Split) Row(slot int) uint16 { return s.rows[slot] }
 
 // Split cuts p into s, whose memory it uses again. The program need not have passed Check:
 // instructions and jumps are checked here, functions are not known. The error is an [*Error].
@@ -24,7 +27,7 @@ func (p *Program) Split(s *Split) error {
 	}
 	s.rows, s.Leader, s.Index = cleared(s.rows, n), cleared(s.Leader, n+1), cleared(s.Index, n+1)
 	s.Leader[0] = true
-	count, last := int32(0), 0
+	count, last, wide := int32(0), 0, false
 	for slot := 0; slot < n; slot++ {
 		ins := &p.Insns[slot]
 		info, err := ins.Check()
@@ -37,16 +40,23 @@ func (p *Program) Split(s *Split) error {
 				return p.Errorf(slot, "64-bit immediate load without its second slot")
 			}
 			slot++
-			s.Index[slot] = count
+			s.Index[slot], wide = count, true
 		}
 		count++
-		if err := s.mark(p, last, info); err != nil {
-			return err
+		s.Leader[last+1] = s.Leader[last+1] || ends[info.Kind]
+		if !names[info.Kind] {
+			continue
+		}
+		if target, ok := s.Target(p, last); ok {
+			if target < 0 || target >= n {
+				return p.Errorf(last, "jump to instruction %d, outside of the program", target)
+			}
+			s.Leader[target] = true
 		}
 	}
 	s.Index[n] = count
-	for slot, leads := range s.Leader[:n] {
-		if leads && s.rows[slot] == 0 {
+	for slot := 0; wide && slot < n; slot++ {
+		if s.Leader[slot] && s.rows[slot] == 0 {
 			return p.Errorf(slot, "jump into the middle of a 64-bit immediate load")
 		}
 	}
@@ -57,27 +67,14 @@ func (p *Program) Split(s *Split) error {
 	return p.Errorf(last, "execution falls off the end of the program")
 }
 
-// mark marks what begins behind the instruction at slot and where it goes to.
-func (s *Split) mark(p *Program, slot int, info *asm.Info) error {
-	switch info.Kind {
-	case asm.KindJump, asm.KindGoto, asm.KindMayGoto, asm.KindExit, asm.KindCallHelper, asm.KindCallLocal,
-		asm.KindCallKfunc, asm.KindCallX, asm.KindLoadAbs, asm.KindLoadInd,
-		asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
-		s.Leader[slot+1] = true
-	case asm.KindLoadImm64:
-	default:
-		return nil
-	}
-	target, ok := s.Target(p, slot)
-	if !ok {
-		return nil
-	}
-	if target < 0 || target >= len(p.Insns) {
-		return p.Errorf(slot, "jump to instruction %d, outside of the program", target)
-	}
-	s.Leader[target] = true
-	return nil
-}
+// ends has the kinds of instructions behind which a block begins, names those that name another slot.
+var (
+	ends = [1 << 8]bool{asm.KindJump: true, asm.KindGoto: true, asm.KindMayGoto: true, asm.KindExit: true,
+		asm.KindCallHelper: true, asm.KindCallLocal: true, asm.KindCallKfunc: true, asm.KindCallX: true,
+		asm.KindLoadAbs: true, asm.KindLoadInd: true,
+		asm.KindAtomic: true, asm.KindLoadAcquire: true, asm.KindStoreRelease: true}
+	names = [1 << 8]bool{asm.KindJump: true, asm.KindGoto: true, asm.KindMayGoto: true, asm.KindCallLocal: true, asm.KindLoadImm64: true}
+)
 
 // Target returns the slot that the instruction at slot jumps to, calls, or takes the address of,
 // and whether it does one of these.

@@ -154,10 +154,11 @@ func (c *CPU) BeginRest() {
 }
 
 // BeginBare is Begin for a run that nothing is granted and whose frames nobody looks up:
-// of its n frames only the memory is made ready, and of that only as many bytes as it uses.
-func (c *CPU) BeginBare(n, bytes int) {
-	b := c.stack.Bytes()
-	clear(b[prog.MaxFrames*prog.StackSize-bytes : prog.MaxFrames*prog.StackSize])
+// of its n frames only the memory is made ready, and of that only what it may read before it
+// writes it: the bytes from low to high below its r10.
+func (c *CPU) BeginBare(n, low, high int) {
+	const top = prog.MaxFrames * prog.StackSize
+	clear(c.stack.Bytes()[top-low : top-high])
 	c.maxDepth = max(c.maxDepth, n)
 }
 
