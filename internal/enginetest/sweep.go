@@ -34,7 +34,7 @@ func Sweep(t *testing.T, first, n uint64, block func(t *testing.T) (check func(s
 func SweepBlocks(t *testing.T, first, n uint64, block func(t *testing.T, seeds iter.Seq[uint64])) {
 	t.Helper()
 	// The heap is small and programs are many: without this, the collector never rests.
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer debug.SetGCPercent(debug.SetGCPercent(300))
 	workers := uint64(runtime.GOMAXPROCS(0))
 	size := max(1, min(sweepBlock, (n+workers-1)/workers))
 	s := sweep{t: t, n: n, began: time.Now()}
