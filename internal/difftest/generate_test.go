@@ -112,6 +112,9 @@ func (l *live) compare(t *testing.T, k *kernelRuns, r *results, seed uint64) {
 		return err
 	})
 	require.NoError(t, err, "seed %d", seed)
+	if o.Err != nil && o.Err.Code == verifier.CodeInternalError {
+		t.Errorf("seed %d: %v; Linux: %s", seed, o.Err, asked.Reason)
+	}
 	if strings.HasPrefix(asked.Reason, defect) {
 		l.count(&l.defects)
 		return

@@ -20,7 +20,8 @@ const (
 // takes its verifier. Ends reports whether a run is over at the call at a slot, because there
 // is nothing to call. The error is an [*Error].
 func (s *Split) CheckReads(p *Program, ends func(slot int) bool) error {
-	f := initialised{s: s, p: p, ends: ends, at: make([]registers, len(p.Insns))}
+	s.at = cleared(s.at, len(p.Insns))
+	f := initialised{s: s, p: p, ends: ends, at: s.at}
 	f.flow(0, atEntry)
 	for slot := range p.Insns {
 		if info := s.Info(slot); info != nil && info.Kind == asm.KindLoadImm64 {

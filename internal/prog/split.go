@@ -8,7 +8,8 @@ type Split struct {
 	Leader []bool  // by slot, and behind the last: a block begins here
 	Index  []int32 // by slot, and behind the last: how many instructions come before
 
-	rows []uint16 // by slot: see Row
+	rows []uint16    // by slot: see Row
+	at   []registers // by slot: see initialised
 }
 
 // Info returns the row of the opcode table of the instruction at slot, nil in the second slot of a
