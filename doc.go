@@ -1,5 +1,5 @@
 // Package sandbpf runs eBPF programs inside a Go program: on any system, without
-// privileges, with every memory access checked.
+// privileges, verified when they are loaded.
 //
 // A program comes from an object file by package loader, or from a few
 // instructions of package asm. It is loaded into a [VM], and runs when an event
@@ -13,6 +13,7 @@
 //	err = coll.Close()
 //	err = vm.Close()
 //
-// A program that does what it may not stops with a [Fault], which says where in
-// the source that was and why; nothing else happens.
+// A program that might do what it may not is refused by an error that says where in the
+// source that is and why, see package verifier. One that is loaded all the same, by
+// [WithoutVerifier], stops with a [Fault] where it does; nothing else happens.
 package sandbpf

@@ -68,6 +68,9 @@ func TestSanitise(t *testing.T) {
 			"test: instruction 1: read of stack bytes that were never written: read of 4 bytes at stack-4, allowed: rw in [-512, 0)"},
 		{"stack of an earlier call", "call f\ncall g\nexit\nf:\n*(u64 *)(r10 - 8) = 1\nexit\ng:\nr0 = *(u64 *)(r10 - 8)\nexit",
 			"test: instruction 5: read of stack bytes that were never written: read of 8 bytes at stack-8, allowed: rw in [-512, 0)"},
+		{"atomic operation on stack never written", "r0 = 1\nlock *(u64 *)(r10 - 8) += r0\nexit",
+			"test: instruction 1: read of stack bytes that were never written: read of 8 bytes at stack-8, allowed: rw in [-512, 0)"},
+		{"atomic operation on written stack", "r0 = 1\n*(u64 *)(r10 - 8) = r0\nlock *(u64 *)(r10 - 8) += r0\nexit", ""},
 		{"written stack", "*(u64 *)(r10 - 8) = 1\nr0 = *(u32 *)(r10 - 8)\nexit", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,17 +32,12 @@ func (s *sanitiser) helperAccess(addr uint64, n int, perm mem.Perm) error {
 		return nil
 	}
 	bytes := s.written[off : off+uint64(n)]
-	if perm&mem.Write != 0 {
-		for i := range bytes {
-			bytes[i] = true
-		}
-		return nil
-	}
-	for i, ok := range bytes {
-		if !ok {
+	for i := range bytes {
+		if !bytes[i] && perm&mem.Read != 0 {
 			r, _ := s.c.Find(uintptr(addr))
 			return &vm.Fault{Err: vm.ErrUninit, Addr: addr + uint64(i), Size: n - i, Region: r}
 		}
+		bytes[i] = bytes[i] || perm&mem.Write != 0
 	}
 	return nil
 }

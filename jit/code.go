@@ -122,7 +122,7 @@ type Code struct {
 	batched bool             // runs can follow one another without Go, see batch
 	low     int              // the stack from here
 	high    int              // to here, in bytes below r10, may be read before it is written
-	places  []byte           // distances from each place to the next, in slots and bytes, as varints
+	places  []byte           // see place
 
 	machines vm.Machines[machine]
 }
@@ -134,8 +134,12 @@ type callback struct {
 	index  int32 // instructions that come before it in the program
 }
 
-// place says where the machine code of an instruction begins.
+// place says where the machine code of an instruction begins. A list of places has the distances from
+// each to the next, in slots and bytes: one byte, slots in its lower three bits, or
+// farPlace and two varints, of which the first is signed.
 type place struct{ slot, offset int32 }
+
+const farPlace = 7
 
 // Available says why programs cannot be compiled here, by an error that wraps
 // [ErrUnavailable], or returns nil.
@@ -222,9 +226,14 @@ func (code *Code) Native() (native []byte, slots iter.Seq2[int, int]) {
 	return code.pages.Bytes(), func(yield func(offset, slot int) bool) {
 		var offset, slot int
 		for rest := code.places; len(rest) > 0; {
-			slots, n := binary.Varint(rest)
-			bytes, m := binary.Uvarint(rest[n:])
-			rest, slot, offset = rest[n+m:], slot+int(slots), offset+int(bytes)
+			slots, bytes, n := int64(rest[0]&7), uint64(rest[0]>>3), 1
+			if slots == farPlace {
+				var m int
+				slots, n = binary.Varint(rest[1:])
+				bytes, m = binary.Uvarint(rest[1+n:])
+				n += 1 + m
+			}
+			rest, slot, offset = rest[n:], slot+int(slots), offset+int(bytes)
 			if !yield(offset, slot) {
 				return
 			}

@@ -235,9 +235,10 @@ func (e *emitter) addExit(x exit, again, behind amd64.Label) int32 {
 // begins notes that the code of the instruction at slot begins here.
 func (e *emitter) begins(slot int32) {
 	now := place{slot, int32(len(e.Code))}
-	if s, o := uint32(now.slot-e.at.slot), uint32(now.offset-e.at.offset); s < 1<<6 && o < 1<<7 {
-		e.places = append(e.places, byte(s<<1), byte(o)) // what follows, in short
+	if s, o := uint32(now.slot-e.at.slot), uint32(now.offset-e.at.offset); s < farPlace && o < 1<<5 {
+		e.places = append(e.places, byte(o<<3|s))
 	} else {
+		e.places = append(e.places, farPlace)
 		e.places = binary.AppendVarint(e.places, int64(int32(s)))
 		e.places = binary.AppendUvarint(e.places, uint64(o))
 	}
@@ -363,6 +364,10 @@ func (e *emitter) instruction(in *lower.Ins) {
 	if e.code.env.Blind {
 		in = e.blind(in)
 	}
+	if in.Op >= lower.Mov && in.Op <= lower.Exchange { // most
+		e.arithmetic(in)
+		return
+	}
 	switch in.Op {
 	case lower.Nop:
 	case lower.Load, lower.Store, lower.LoadCtx:
@@ -403,7 +408,5 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.exit()
 	case lower.Fault:
 		e.leave(e.addExit(exit{kind: exitFault, slot: in.Slot, done: e.pending}, noLabel, noLabel))
-	default:
-		e.arithmetic(in)
 	}
 }

@@ -56,8 +56,10 @@ func (e *emitter) arithmetic(in *lower.Ins) {
 }
 
 // copyTo makes dst hold r, unless it does.
-func (e *emitter) copyTo(dst amd64.Reg, r lower.Reg, w amd64.Width) {
-	if src := reg(r); src != dst {
+func (e *emitter) copyTo(dst amd64.Reg, r lower.Reg, w amd64.Width) { e.moveTo(dst, reg(r), w) }
+
+func (e *emitter) moveTo(dst, src amd64.Reg, w amd64.Width) {
+	if src != dst {
 		e.Mov(w, dst, src)
 	}
 }
@@ -291,7 +293,7 @@ func (e *emitter) divide(in *lower.Ins) {
 	} else {
 		e.constant(scratch2, w, in.Imm)
 	}
-	var ends []amd64.Short
+	ends := make([]amd64.Short, 0, 2)
 	special := func(c amd64.Cond, result func()) {
 		skip := e.JccShort(c.Not())
 		result()
@@ -330,7 +332,7 @@ func minusOne(in *lower.Ins) bool { return in.Imm == -1 || !in.Wide && uint32(in
 // divideBy divides by a register that is not zero.
 func (e *emitter) divideBy(by amd64.Reg, in *lower.Ins, signed, modulo bool) {
 	w, dst := width(in.Wide), reg(in.Dst)
-	restore := e.spare(w, dst, reg(in.A))
+	spared := e.spare(w, dst, reg(in.A))
 	if signed {
 		e.SignExtendRAX(w)
 		e.Unary(amd64.IDiv, w, by)
@@ -343,27 +345,27 @@ func (e *emitter) divideBy(by amd64.Reg, in *lower.Ins, signed, modulo bool) {
 		result = amd64.RDX
 	}
 	e.Mov(w, by, result)
-	restore()
+	e.restore(spared)
 	e.Mov(amd64.W64, dst, by)
 }
 
+// spared is where what RAX and RDX held is meanwhile.
+type spared struct{ a, d amd64.Reg }
+
 // spare brings a into RAX and frees RDX. What they held is moved to scratch and dst, which
 // nobody reads any more; restore brings it back but for dst.
-func (e *emitter) spare(w amd64.Width, dst, a amd64.Reg) (restore func()) {
-	keepA, keepD := scratch, dst
+func (e *emitter) spare(w amd64.Width, dst, a amd64.Reg) spared {
+	s := spared{scratch, dst}
 	if dst == amd64.RAX {
-		keepA, keepD = dst, scratch
+		s = spared{dst, scratch}
 	}
-	move := func(to, from amd64.Reg, w amd64.Width) {
-		if to != from {
-			e.Mov(w, to, from)
-		}
-	}
-	move(keepA, amd64.RAX, amd64.W64)
-	move(amd64.RAX, a, w)
-	move(keepD, amd64.RDX, amd64.W64)
-	return func() {
-		move(amd64.RAX, keepA, amd64.W64)
-		move(amd64.RDX, keepD, amd64.W64)
-	}
+	e.moveTo(s.a, amd64.RAX, amd64.W64)
+	e.moveTo(amd64.RAX, a, w)
+	e.moveTo(s.d, amd64.RDX, amd64.W64)
+	return s
+}
+
+func (e *emitter) restore(s spared) {
+	e.moveTo(amd64.RAX, s.a, amd64.W64)
+	e.moveTo(amd64.RDX, s.d, amd64.W64)
 }

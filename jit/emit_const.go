@@ -84,7 +84,7 @@ func (e *emitter) divideConst(in *lower.Ins, d uint64) {
 		e.Mov(w, scratch2, a)
 		a = scratch2
 	}
-	restore := e.spare(amd64.W64, dst, a)
+	spared := e.spare(amd64.W64, dst, a)
 	if rec.before != 0 {
 		e.ShiftImm(amd64.Shr, amd64.W64, amd64.RAX, rec.before)
 	}
@@ -110,6 +110,6 @@ func (e *emitter) divideConst(in *lower.Ins, d uint64) {
 		}
 		e.RR(amd64.Sub, amd64.W64, scratch2, amd64.RDX)
 	}
-	restore()
+	e.restore(spared)
 	e.Mov(amd64.W64, dst, scratch2)
 }

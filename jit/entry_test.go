@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/internal/enginetest"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/internal/vm"
@@ -62,22 +63,68 @@ func TestRegistersAtEntry(t *testing.T) {
 	}
 }
 
-// TestHelperSeesNoHost has a verified program call a helper before it writes r2 to r5, which are
-// then zero: a helper is given all five, whatever its prototype.
-func TestHelperSeesNoHost(t *testing.T) {
-	p := enginetest.Parse(t, "call bpf_ktime_get_ns\nr0 = 0\nexit")
+// callsHelper is a verified program that calls a helper before it writes r2 to r5, and the
+// arguments that the helper is given.
+func callsHelper(t *testing.T) (p *prog.Program, code *jit.Code, given *[][5]uint64) {
+	p = enginetest.Parse(t, "call bpf_ktime_get_ns\nr0 = 2\nexit")
 	p.Type, p.License = prog.XDP, "GPL"
 	proof, err := verifier.Verify(p, &verifier.Env{NumCPU: 1})
 	require.NoError(t, err)
-	var seen [5]uint64
-	body := func(_ *vm.CPU, args *[5]uint64) (uint64, error) { seen = *args; return 0, nil }
-	code := compile(t, p, jit.Env{Proof: proof, Helper: func(asm.BuiltinFunc) vm.Helper { return body }})
+	given = new([][5]uint64)
+	body := func(_ *vm.CPU, args *[5]uint64) (uint64, error) {
+		*given = append(*given, *args)
+		return ^uint64(0), nil
+	}
+	code = compile(t, p, jit.Env{Proof: proof, NumCPU: 1, Helper: func(asm.BuiltinFunc) vm.Helper { return body }})
+	return p, code, given
+}
+
+// TestHelperSeesNoHost makes sure that a helper, which is given r1 to r5 whatever its prototype, finds
+// zero where the program has written nothing.
+func TestHelperSeesNoHost(t *testing.T) {
+	_, code, given := callsHelper(t)
 	r := enginetest.NewRig(t)
 	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
 	for range 3 {
 		_, err := code.Run(r.CPU)
 		require.NoError(t, err)
-		require.Equal(t, [5]uint64{uint64(r.Memory.Addr())}, seen)
+	}
+	ctx := [5]uint64{uint64(r.Memory.Addr())}
+	require.Equal(t, [][5]uint64{ctx, ctx, ctx}, *given)
+}
+
+// attachable makes an executable a program that can be attached.
+type attachable struct{ x *hooks.Executable }
+
+func (a attachable) Name() string                  { return a.x.Name() }
+func (a attachable) Executable() *hooks.Executable { return a.x }
+
+// TestHelperOfBatchSeesNoHost is TestHelperSeesNoHost for frames that are run in a batch.
+func TestHelperOfBatchSeesNoHost(t *testing.T) {
+	p, code, given := callsHelper(t)
+	m, err := vm.NewMachine(vm.Options{NumCPU: 1, Seed: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	require.True(t, code.Batch(m.CPU(0)))
+
+	point := hooks.NewXDP("test")
+	link, err := point.Attach(attachable{hooks.NewExecutable(hooks.Config{Prog: p, Hook: hooks.XDP, Engine: code, Machine: m, Limit: 100})})
+	require.NoError(t, err)
+	defer link.Detach()
+	var frames []*hooks.XDPFrame
+	for range 3 {
+		f, err := hooks.NewXDPFrame()
+		require.NoError(t, err)
+		defer f.Close()
+		require.NoError(t, f.SetLen(64))
+		frames = append(frames, f)
+	}
+	require.NoError(t, point.FireFrames(frames))
+	require.Len(t, *given, len(frames))
+	for i, args := range *given {
+		require.NotZero(t, args[0], "the context")
+		require.Zero(t, [4]uint64(args[1:]), "r2 to r5 of frame %d", i)
+		require.Equal(t, hooks.XDPPass, frames[i].Action())
 	}
 }
 

@@ -77,6 +77,20 @@ func (v *verifier) helperProto(fn asm.BuiltinFunc) *helper.Proto {
 	return p
 }
 
+// checkCall executes the call of a helper or kernel function.
+func (v *verifier) checkCall(in *insn) (next int, err error) {
+	v.wrote = 0
+	if in.kind == asm.KindCallHelper {
+		next, err = v.checkCallHelper(in)
+	} else {
+		next, err = v.checkCallKfunc(in)
+	}
+	if err == nil {
+		v.wroteSlots(v.wrote)
+	}
+	return next, err
+}
+
 // checkCallHelper executes the call of a helper (check_helper_call).
 func (v *verifier) checkCallHelper(in *insn) (int, error) {
 	fn := asm.BuiltinFunc(in.Imm)

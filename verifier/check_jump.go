@@ -21,8 +21,8 @@ func (v *verifier) checkJump(in *insn) (int, error) {
 		return 0, err
 	}
 	if byReg {
-		if err := v.comparable(in, dst, src); err != nil {
-			return 0, err
+		if !v.leaks && src.isPointer() && !(src.isPacketAny() && dst.isPacketAny()) {
+			return 0, v.failReg(in.Src, CodePtrCompare, errnoEACCES, "comparison of a pointer")
 		}
 	} else {
 		src = v.immediate(uint64(in.Imm))
@@ -31,9 +31,7 @@ func (v *verifier) checkJump(in *insn) (int, error) {
 	if known, taken := v.decide(in, dst, src); known {
 		return v.constantJump(in, dst, src, byReg, taken)
 	}
-	if !v.leaks && dst.isPointer() && !v.teaches(in, dst, src, byReg) {
-		return 0, v.failReg(in.Dst, CodePtrCompare, errnoEACCES, "comparison of a pointer")
-	}
+	tells := !v.leaks && dst.isPointer() && !v.teaches(in, dst, src, byReg)
 	v.proof.Insns[at].Taken, v.proof.Insns[at].Falls = true, true
 	links := v.collectLinks(in, dst, src, byReg)
 	if flags != 0 || links != 0 {
@@ -44,22 +42,13 @@ func (v *verifier) checkJump(in *insn) (int, error) {
 		return 0, err
 	}
 	v.refineBoth(in, other, dst, src, byReg)
+	if tells { // found by Linux with the other way put off already, which speculation then takes
+		return 0, v.failReg(in.Dst, CodePtrCompare, errnoEACCES, "comparison of a pointer")
+	}
 	return fall, nil
 }
 
 func isEquality(op asm.JumpOp) bool { return op == asm.JEq || op == asm.JNE }
-
-// comparable refuses comparisons of pointers that would tell where the kernel's memory is.
-func (v *verifier) comparable(in *insn, dst, src *reg) error {
-	if v.leaks || !dst.isPointer() && !src.isPointer() || dst.isPacketAny() && src.isPacketAny() {
-		return nil
-	}
-	r := in.Src
-	if !src.isPointer() {
-		r = in.Dst
-	}
-	return v.failReg(r, CodePtrCompare, errnoEACCES, "comparison of a pointer")
-}
 
 // teaches reports whether something is learned of a pointer that is compared: all else would tell
 // an address.

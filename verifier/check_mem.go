@@ -114,6 +114,9 @@ func (v *verifier) checkAccess(a *access) error {
 	if a.write && a.value >= 0 && r.kind != ptrStack && r.kind != scalar && !v.leaks && v.cur.cur().regs[a.value].isPointer() {
 		return v.failReg(asm.Register(a.value), CodePtrLeak, errnoEACCES, "%s leaks an address into %s", asm.Register(a.value), kindName(r))
 	}
+	if a.write && r.kind != ptrStack {
+		v.wroteSlots(0)
+	}
 	switch r.kind {
 	case ptrMapKey:
 		if a.write {

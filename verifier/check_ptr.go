@@ -153,7 +153,11 @@ func (v *verifier) saneOffset(r, ptr *reg, at asm.Register) error {
 	switch {
 	case isConst && (val >= maxOffset || val <= -maxOffset):
 		return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and %d is not allowed", kindName(ptr), val)
-	case r.isPointer() && (int64(r.off) >= maxOffset || int64(r.off) <= -maxOffset):
+	case int64(r.off) >= maxOffset || int64(r.off) <= -maxOffset:
+		if !r.isPointer() { // which is nothing bad, but Linux keeps both distances in one place
+			return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and a number that is %d more than its copy is not allowed",
+				kindName(ptr), r.off)
+		}
 		return v.failReg(at, CodePtrBounds, errnoEINVAL, "pointer to %s with an offset of %d is not allowed", kindName(ptr), r.off)
 	case smin == -1<<63:
 		return v.failReg(at, CodePtrUnbounded, errnoEINVAL, "math between a pointer to %s and a number without a lower bound is not allowed", kindName(ptr))

@@ -123,6 +123,11 @@ func (v *verifier) storeStack(a *access, r *reg, off int) error {
 	if flags != 0 {
 		v.pushHistory(flags, 0)
 	}
+	if a.size == 8 && int(r.frame) == v.cur.top() {
+		v.wroteSlots(slotsOf(off, off+8))
+	} else {
+		v.wroteSlots(0)
+	}
 	return nil
 }
 
@@ -193,6 +198,7 @@ func (v *verifier) storeBytes(a *access, s *slot, value *reg, off int) error {
 func (v *verifier) storeStackVar(a *access, r *reg, lo, hi int) error {
 	f := v.cur.frames[r.frame]
 	f.grow(lo)
+	v.wroteSlots(0)
 	var value *reg
 	zero := a.imm && v.insns[v.insnIdx].Imm == 0
 	if a.value >= 0 {
@@ -229,6 +235,7 @@ func (v *verifier) loadStack(a *access, r *reg, off int) error {
 	if s == nil {
 		s = &emptySlot
 	}
+	v.readSlots(int(r.frame), slotsOf(off, off+a.size))
 	if s.spilled() {
 		return v.loadSpilled(a, r, s, off)
 	}
@@ -358,6 +365,7 @@ func (v *verifier) loadStackVar(a *access, r *reg, lo, hi int) error {
 // a helper.
 func (v *verifier) stackReadable(at asm.Register, r *reg, lo, hi int, byInsn, clobber bool) error {
 	f := v.cur.frames[r.frame]
+	v.readSlots(int(r.frame), slotsOf(lo, hi))
 	if clobber {
 		f.grow(lo)
 	}

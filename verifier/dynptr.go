@@ -136,6 +136,7 @@ func (v *verifier) readableDynptr(r *reg, at asm.Register) error {
 	if v.dynptrSlot(r) == nil {
 		return v.failReg(at, CodeDynptr, errnoEINVAL, "%s must point to a dynptr that was initialised", at)
 	}
+	v.readSlots(int(r.frame), slotsAt(r, 16))
 	return nil
 }
 
@@ -170,6 +171,7 @@ func (v *verifier) newDynptr(r *reg, at asm.Register, kind uint32, ref uint32) e
 		}
 		s.reg = reg{kind: slotDynptr, aux: kind, id: id, ref: ref, frame: uint8(1 - i)}
 	}
+	v.callWrote(r, 16)
 	return nil
 }
 
@@ -187,12 +189,15 @@ func (v *verifier) releaseDynptr(r *reg) error {
 	if !v.release(ref) {
 		return v.fail(CodeReference, errnoEINVAL, "the dynptr's reference was given back already")
 	}
-	for _, f := range v.cur.frames {
+	for n, f := range v.cur.frames {
 		for i := range f.slots {
 			s := &f.slots[i]
 			if s.bytes[0] == byteDynptr && s.reg.ref == ref {
 				v.forgetSlices(s.reg.id)
 				*s = slot{}
+				if n == v.cur.top() {
+					v.wrote |= 1 << i
+				}
 			}
 		}
 	}

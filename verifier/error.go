@@ -79,6 +79,40 @@ func (e *Error) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, verb), e.Error())
 }
 
+// maxRepeated is how many steps of a path a round of a loop may have for its rounds to be told in one.
+const maxRepeated = 16
+
+// repeated returns how many steps a path begins with that it goes again and again, and how often: one
+// step and once if it does not.
+func repeated(path []Step) (steps, rounds int) {
+	for steps := 1; steps <= maxRepeated && 2*steps <= len(path); steps++ {
+		end := steps
+		for end < len(path) && path[end].Insn == path[end-steps].Insn && path[end].Taken == path[end-steps].Taken {
+			end++
+		}
+		if rounds := end / steps; rounds > 1 {
+			return steps, rounds
+		}
+	}
+	return 1, 1
+}
+
+// write writes the step as a line.
+func (s *Step) write(b *strings.Builder) {
+	way := "falls through"
+	if s.Taken {
+		way = "jumps"
+	}
+	fmt.Fprintf(b, "    %d: %s  %s", s.Insn, s.Text, way)
+	if len(s.Known) > 0 {
+		fmt.Fprintf(b, "  %s", strings.Join(s.Known, " "))
+	}
+	if s.Line.Number != 0 {
+		fmt.Fprintf(b, "  (%s)", s.Line)
+	}
+	b.WriteByte('\n')
+}
+
 // story tells how the program comes to where it is refused.
 func (e *Error) story() string {
 	var b strings.Builder
@@ -100,19 +134,15 @@ func (e *Error) story() string {
 	if len(e.Path) > 0 {
 		b.WriteString("  path:\n")
 	}
-	for _, s := range e.Path {
-		way := "falls through"
-		if s.Taken {
-			way = "jumps"
+	for path := e.Path; len(path) > 0; {
+		steps, rounds := repeated(path)
+		if rounds > 1 {
+			fmt.Fprintf(&b, "    %d times, of which this is the last:\n", rounds)
 		}
-		fmt.Fprintf(&b, "    %d: %s  %s", s.Insn, s.Text, way)
-		if len(s.Known) > 0 {
-			fmt.Fprintf(&b, "  %s", strings.Join(s.Known, " "))
+		for i := steps * (rounds - 1); i < steps*rounds; i++ {
+			path[i].write(&b)
 		}
-		if s.Line.Number != 0 {
-			fmt.Fprintf(&b, "  (%s)", s.Line)
-		}
-		b.WriteByte('\n')
+		path = path[steps*rounds:]
 	}
 	if e.Hint != "" {
 		fmt.Fprintf(&b, "  hint: %s\n", e.Hint)

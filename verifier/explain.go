@@ -287,6 +287,7 @@ var hints = map[Code]string{
 	CodeReference:     "give every reference back on every path, and not twice",
 	CodeLock:          "unlock on every path; between lock and unlock only memory may be accessed and static functions be called",
 	CodeTooComplex:    "split the program with global functions or tail calls, or use bpf_loop, for_each or an iterator in place of the loop",
+	CodeTooManyJumps:  "each turn of a loop leaves a way to be walked for each jump that both ways are open of: put its body into a global function, or use bpf_loop",
 	CodeInfiniteLoop:  "the loop's condition must change on each turn, to an end",
 	CodeReturn:        "return a value within the range on every path",
 	CodeHelperDenied:  "see which helpers the program type may call, and use another type or another helper",

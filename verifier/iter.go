@@ -64,8 +64,10 @@ func (v *verifier) argIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 		return v.failReg(at, CodeRCU, errnoEPROTO, "the RCU read section is over that the iterator was made in")
 	}
 	v.callArgs.iter = s
+	n := (int(t.Size) + 7) / 8
+	v.readSlots(int(r.frame), slotsAt(r, 8*n))
 	if k.Flags&linux.KfIterDestroy != 0 {
-		return v.destroyIter(r, s, (int(t.Size)+7)/8)
+		return v.destroyIter(r, s, n)
 	}
 	return nil
 }
@@ -102,6 +104,7 @@ func (v *verifier) newIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 			s.reg.ref = ref
 		}
 	}
+	v.callWrote(r, 8*n)
 	return nil
 }
 
@@ -125,6 +128,7 @@ func (v *verifier) destroyIter(r *reg, first *slot, n int) error {
 	for _, s := range v.iterSlots(r, n) {
 		*s = slot{}
 	}
+	v.callWrote(r, 8*n)
 	return nil
 }
 

@@ -507,9 +507,11 @@ func (v *verifier) kfuncIRQ(k *linux.Kfunc, r *reg, at asm.Register) error {
 		v.callArgs.irqClass = class
 		if k.Name == "bpf_local_irq_save" {
 			v.saveIRQ(s, class)
+			v.callWrote(r, 8)
 		}
 		return nil
 	}
+	v.readSlots(int(r.frame), slotsAt(r, 8))
 	if s.bytes[0] != byteIRQ {
 		return v.failReg(at, CodeIRQ, errnoEINVAL, "%s must point to flags that were saved", at)
 	}
@@ -520,6 +522,7 @@ func (v *verifier) kfuncIRQ(k *linux.Kfunc, r *reg, at asm.Register) error {
 		return v.failReg(at, CodeIRQ, errnoEACCES, "interrupt flags are restored in the reverse order")
 	}
 	v.restoreIRQ(s)
+	v.callWrote(r, 8)
 	return nil
 }
 

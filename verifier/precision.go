@@ -38,21 +38,24 @@ func (v *verifier) markSlotPrecise(frame, slot int) error {
 	return err
 }
 
-// propagatePrecision marks on the way to s what is marked in old, which s was found equal to, and not on
-// that way already.
+// propagatePrecision marks on the way to s what is live and marked in old, which s was found equal to, unless s
+// has no number there, or it is marked already. (Linux 6.18 asks for what is not live as well, and for slots
+// without a number in s; then it finds nothing that has made it, takes that for a mistake of its own, and
+// refuses the program.)
 func (v *verifier) propagatePrecision(old, s *state) (changed bool, err error) {
 	w := &v.want
 	w.reset()
 	w.frame = old.top()
 	for i, f := range old.frames {
-		now := s.frames[i]
+		now, in := s.frames[i], &v.insns[v.siteOf(old, s, i)]
 		for r := range f.regs[:10] {
-			if f.regs[r].precise && f.regs[r].kind == scalar && !now.regs[r].precise {
+			if in.live>>r&1 != 0 && f.regs[r].precise && f.regs[r].kind == scalar && !now.regs[r].precise {
 				w.regs[i] |= 1 << r
 			}
 		}
-		for n := range f.slots {
-			if f.slots[n].spilledScalar() && f.slots[n].reg.precise && !(n < len(now.slots) && now.slots[n].spilledWhole() && now.slots[n].reg.precise) {
+		for n := range min(len(f.slots), len(now.slots)) {
+			a, b := &f.slots[n], &now.slots[n]
+			if in.slots>>n&1 != 0 && a.spilledScalar() && a.reg.precise && b.spilledScalar() && !(b.spilledWhole() && b.reg.precise) {
 				w.slots[i] |= 1 << n
 			}
 		}

@@ -30,7 +30,7 @@ type insn struct {
 	target int32  // of a jump or call, the slot it goes to
 	scc    int32  // the loop it is in, 0 if none
 	live   uint16 // registers that are read before they are written, from here on
-	slots  uint64 // stack slots of the frame, likewise
+	slots  uint64 // stack slots of the frame, likewise, as far as has been walked
 }
 
 // mark is what is known of an instruction, most of it before the walk.
@@ -64,7 +64,6 @@ type subprog struct {
 	tailCall   bool // it has a tail call
 	ldAbs      bool
 	effects    effect
-	escapes    bool // it stores addresses of its frame
 	calls      []int32
 	stack      int // bytes of its frame
 }
@@ -106,6 +105,7 @@ func (v *verifier) structure() error {
 	v.findMarks()
 	v.findLoops()
 	v.findLiveness()
+	v.prepareSlots()
 	return nil
 }
 

@@ -85,9 +85,11 @@ type verifier struct {
 	typeOf  map[*prog.BTFType]uint32
 	objects map[*prog.BTFType][]field // special fields of types of objects
 	effects []stackEffect
-	places  []places
 	ints    []int
 	sccs    int
+
+	jumpsTo  []int32 // by instruction: one more than the last jump there,
+	nextJump []int32 // and by that jump the one before it; 0: none
 
 	anyTailCall bool
 	usesArena   bool // the program refers to an arena
@@ -107,6 +109,7 @@ type verifier struct {
 	freed      int         // of these, how many have been given back
 	visits     map[sccKey]*sccVisit
 	callArgs   callMeta
+	wrote      uint64 // slots of the current frame that the call at hand has written whole
 	linked     []linkedReg
 	immReg     reg // an immediate operand
 	aux        []insnAux

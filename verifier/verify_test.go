@@ -180,3 +180,17 @@ func TestLog(t *testing.T) {
 		require.Contains(t, log.String(), part)
 	}
 }
+
+// TestStoryOfLoops has the rounds of a loop told in one.
+func TestStoryOfLoops(t *testing.T) {
+	p := program(t, "r1 = *(u32 *)(r1 + 0)\nr2 = 0\n"+
+		"again: if r1 == 7 goto out\nr2 += 1\nif r2 != 5 goto again\n"+
+		"out: r0 = r3\nexit\n")
+	_, err := Verify(p, nil)
+	var refused *Error
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Path, 10)
+	story := fmt.Sprintf("%+v", err)
+	require.Contains(t, story, "  path:\n    4 times, of which this is the last:\n    2: if r1 == 0x7 goto pc+2  falls through\n"+
+		"    4: if r2 != 0x5 goto pc-3  jumps\n    2: if r1 == 0x7 goto pc+2  falls through\n    4: if r2 != 0x5 goto pc-3  falls through\n")
+}

@@ -269,10 +269,8 @@ func (v *verifier) stepControl(in *insn) (int, error) {
 		return v.checkMayGoto(in)
 	case asm.KindCallLocal:
 		return v.checkCallLocal(in)
-	case asm.KindCallHelper:
-		return v.checkCallHelper(in)
-	case asm.KindCallKfunc:
-		return v.checkCallKfunc(in)
+	case asm.KindCallHelper, asm.KindCallKfunc:
+		return v.checkCall(in)
 	case asm.KindExit:
 		return v.checkExit()
 	}

@@ -39,7 +39,7 @@ func (c *Case) assemble(insns asm.Instructions, names []string) error {
 func (g *Generated) Case(id string) (*Case, error) {
 	c := &Case{ID: id, ProgType: uint32(g.Type), License: "GPL"}
 	var names []string
-	for _, m := range GeneratedMaps {
+	for _, m := range g.Maps {
 		c.Maps, names = append(c.Maps, m.Map), append(names, m.Name)
 	}
 	if err := c.assemble(g.Insns, names); err != nil {

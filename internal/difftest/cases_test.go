@@ -13,7 +13,7 @@ import (
 	"github.com/sandbpf/sandbpf/internal/kernel"
 )
 
-var update = flag.Bool("update", false, "write down what the running kernel says of the programs in testdata/cases")
+var update = flag.Bool("update", false, "write down what the running kernel says of the programs in testdata/cases, and what generated ones compute in it")
 
 // TestCases has every program of testdata/cases get Linux's verdict, for the same reason.
 func TestCases(t *testing.T) {

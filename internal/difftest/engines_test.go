@@ -25,10 +25,9 @@ import (
 type engineRunner struct {
 	*runner
 	native, sanitize bool
+	keepRings        bool          // ring buffers last longer than a program
 	run              hooks.TestRun // reused
 	out              outcome       // of the program that ran last
-	ran              *prog.Program // likewise
-	packets          [][]byte      // that it has had
 }
 
 func newEngineRunner(t testing.TB, native bool) *engineRunner {
@@ -119,9 +118,9 @@ func newEnginePair(t testing.TB) *enginePair {
 	return p
 }
 
-// acceptedCase returns a generated program, with a proof if it is accepted.
-func acceptedCase(t testing.TB, seed uint64) (*Case, *Subject, *verifier.Proof) {
-	c, err := GenerateRunnable(seed).Case("seed-" + strconv.FormatUint(seed, 10))
+// acceptedCase returns the case of a program of a seed, with a proof if it is accepted.
+func acceptedCase(t testing.TB, g *Generated, seed uint64) (*Case, *Subject, *verifier.Proof) {
+	c, err := g.Case("seed-" + strconv.FormatUint(seed, 10))
 	require.NoError(t, err)
 	s, err := c.Subject()
 	require.NoError(t, err)
@@ -135,7 +134,7 @@ func (p *enginePair) check(t *testing.T, seed uint64) {
 	if seed%sharingMaps == 0 || p.ran == 0 {
 		p.renewMaps(seed)
 	}
-	c, s, proof := acceptedCase(t, seed)
+	c, s, proof := acceptedCase(t, GenerateRunnable(seed), seed)
 	if proof == nil || !p.steps.outcome(c, s, proof, seed) {
 		return
 	}
@@ -165,7 +164,7 @@ func (p *enginePair) tellsAddresses(t *testing.T, seed uint64) bool {
 	for _, e := range p.others {
 		e.closeMaps()
 		for before := p.since; before <= seed; before++ {
-			if c, s, proof := acceptedCase(t, before); proof != nil {
+			if c, s, proof := acceptedCase(t, GenerateRunnable(before), before); proof != nil {
 				e.outcome(c, s, proof, before)
 			}
 		}

@@ -13,8 +13,9 @@ import (
 // A Generated is a program that [Generate] has made.
 type Generated struct {
 	Type  prog.Type
-	Insns asm.Instructions // with labels, and maps by the names of GeneratedMaps
+	Insns asm.Instructions // with labels, and maps by name
 	Funcs []GeneratedFunc  // the entry first
+	Maps  []GeneratedMap
 }
 
 // GeneratedFunc is a function of a generated program.
@@ -26,11 +27,14 @@ type GeneratedFunc struct {
 	NeedsBTF bool
 }
 
-// GeneratedMaps are the maps of generated programs, by name.
-var GeneratedMaps = []struct {
+// A GeneratedMap is a map of generated programs.
+type GeneratedMap struct {
 	Name string
 	Map  Map
-}{
+}
+
+// GeneratedMaps are the maps that all generated programs have.
+var GeneratedMaps = []GeneratedMap{
 	{"array", Map{Type: uint32(maps.Array), KeySize: 4, ValueSize: 48, MaxEntries: 4}},
 	{"single", Map{Type: uint32(maps.Array), KeySize: 4, ValueSize: 64, MaxEntries: 1}},
 	{"hash", Map{Type: uint32(maps.Hash), KeySize: 8, ValueSize: 24, MaxEntries: 16}},
@@ -45,24 +49,43 @@ var GeneratedMaps = []struct {
 // Generate makes a program of a seed: mostly one that Linux accepts, of maps, helpers,
 // packets, spills, loops, subprograms and 32-bit arithmetic. One in three is made with
 // mistakes. The same seed makes the same program.
-func Generate(seed uint64) *Generated { return generate(seed, false) }
+func Generate(seed uint64) *Generated { return generate(seed, generator{}) }
 
 // GenerateRunnable is Generate for programs that the engines here can run: of types that
 // have a hook, without kernel functions.
-func GenerateRunnable(seed uint64) *Generated { return generate(seed, true) }
+func GenerateRunnable(seed uint64) *Generated { return generate(seed, generator{runnable: true}) }
 
-func generate(seed uint64, runnable bool) *Generated {
-	g := &generator{r: rand.New(rand.NewPCG(seed, 0x5eed)), runnable: runnable}
-	if g.r.IntN(3) == 0 {
+// GenerateComparable is GenerateRunnable for programs whose results are compared with Linux's.
+// They store many of the numbers that they compute, so that those are seen. They avoid what
+// engines cannot agree on: in place of time and random numbers they go on with what a map
+// holds, they write a ring buffer's record before they do anything else with it, and they are
+// made without mistakes, which make numbers of pointers or of stack that is not written.
+func GenerateComparable(seed uint64) *Generated {
+	return generate(seed, generator{runnable: true, comparable: true})
+}
+
+// traceMap is where comparable programs store numbers.
+var traceMap = GeneratedMap{"trace", Map{Type: uint32(maps.Array), KeySize: 4, ValueSize: 8 * traceSlots, MaxEntries: 1}}
+
+const traceSlots = 64
+
+// generate makes a program of a seed by a generator of which only the kind is set.
+func generate(seed uint64, g generator) *Generated {
+	g.r = rand.New(rand.NewPCG(seed, 0x5eed))
+	if g.r.IntN(3) == 0 && !g.comparable {
 		g.wrong = 0.005 + 0.05*g.r.Float64()
 	}
 	types := generatedTypes
-	if runnable {
+	if g.runnable {
 		types = types[:runnableTypes]
 	}
-	g.typ = pick(g, types...)
+	g.typ = pick(&g, types...)
 	g.program()
-	return &Generated{Type: g.typ, Insns: g.out, Funcs: g.funcs}
+	p := &Generated{Type: g.typ, Insns: g.out, Funcs: g.funcs, Maps: GeneratedMaps}
+	if g.comparable {
+		p.Maps = append(slices.Clip(p.Maps), traceMap)
+	}
+	return p
 }
 
 // runnableTypes is how many of generatedTypes, from the start, have a hook here.
@@ -117,11 +140,14 @@ type generator struct {
 	typ   prog.Type
 	wrong float64 // how likely a mistake is where one can be made
 
-	runnable bool // no kernel functions
-	out      asm.Instructions
-	funcs    []GeneratedFunc
-	later    []func() // functions that are called and not written yet
-	calls    int      // depth of calls of the function at hand
+	runnable   bool // no kernel functions
+	comparable bool // see GenerateComparable
+	traced     int  // numbers that are stored
+
+	out   asm.Instructions
+	funcs []GeneratedFunc
+	later []func() // functions that are called and not written yet
+	calls int      // depth of calls of the function at hand
 
 	state
 	marks  []string // labels of the next instruction
@@ -329,9 +355,34 @@ func (g *generator) statement() {
 	for _, s := range statements {
 		if n -= s.weight; n < 0 {
 			s.write(g)
-			return
+			break
 		}
 	}
+	if g.comparable && g.chance(40) {
+		g.trace()
+	}
+}
+
+// trace stores a number where it can be seen after the run.
+func (g *generator) trace() {
+	src, ok := g.some(func(v value) bool { return v.kind == scalar })
+	to := g.free(false)
+	if !ok || to == src || g.locked[to] {
+		return
+	}
+	off := int16(8 * (g.traced % traceSlots))
+	g.traced++
+	g.emit(asm.LoadMapValue(to, traceMap.Name, 0), pick(g, asm.StoreMem(to, off, src, asm.DWord), asm.AtomicAdd.Mem64(to, off, src)))
+	g.set(to, value{})
+}
+
+// settle makes a result that differs from run to run a number of a map in comparable programs.
+func (g *generator) settle() {
+	if g.comparable {
+		g.emit(asm.LoadMapValue(asm.R0, "single", uint32(g.r.IntN(57))), asm.LoadMem(asm.R0, asm.R0, 0, asm.DWord))
+	}
+	g.forget()
+	g.set(asm.R0, unbounded)
 }
 
 // statements are what programs are made of.

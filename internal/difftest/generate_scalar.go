@@ -43,8 +43,7 @@ func (g *generator) newNumber() {
 		g.constant(g.free(true))
 	case 1:
 		g.emit(asm.FnGetPrandomU32.Call())
-		g.forget()
-		g.set(asm.R0, unbounded)
+		g.settle()
 	default:
 		g.contextLoad()
 	}

@@ -105,13 +105,16 @@ func (l *live) compare(t *testing.T, k *kernelRuns, r *results, seed uint64) {
 		if !o.Accepted() {
 			return nil
 		}
-		differs, err := r.compare(c, s, o.Proof, seed, k)
+		differs, err := r.compare(&trial{c: c, s: s, proof: o.Proof, seed: seed}, k)
 		if differs != "" {
 			t.Errorf("results differ, seed %d:\n%s%+v", seed, differs, Generate(seed).Insns)
 		}
 		return err
 	})
 	require.NoError(t, err, "seed %d", seed)
+	if o.Err != nil && o.Err.Code == verifier.CodeInternalError {
+		t.Errorf("seed %d: %v; Linux: %s", seed, o.Err, asked.Reason)
+	}
 	if strings.HasPrefix(asked.Reason, defect) {
 		l.count(&l.defects)
 		return
@@ -163,7 +166,7 @@ func TestFuzzLive(t *testing.T) {
 	l := &live{dump: *dumpDir, summary: newSummary()}
 	n := seeds(1000)
 	enginetest.Sweep(t, *firstSeed, n, func(t *testing.T) func(uint64) {
-		k, r := newKernelRuns(t), newResults(t)
+		k, r := newKernelRuns(t, false), newResults(t, false)
 		t.Cleanup(func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()

@@ -17,7 +17,7 @@ func askKernelAt(*Case, uint32) (*Case, error) { return nil, kernel.Available() 
 
 type kernelRuns struct{}
 
-func newKernelRuns(testing.TB) *kernelRuns { return nil }
+func newKernelRuns(testing.TB, bool) *kernelRuns { return nil }
 
 func (*kernelRuns) ask(*Case, func(kernelProgram) error) (*Case, error) {
 	return nil, kernel.Available()

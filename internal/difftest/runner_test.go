@@ -77,11 +77,16 @@ func (r *runner) mapOf(m *Map) *maps.Map {
 		r.maps[kind] = live
 	}
 	switch live.Type() {
-	case maps.Array, maps.Hash, maps.LRUHash:
+	case maps.Array, maps.PerCPUArray, maps.Hash, maps.PerCPUHash, maps.LRUHash, maps.LPMTrie:
 		for i := range min(m.MaxEntries, 4) {
 			k := make([]byte, m.KeySize)
 			k[0] = byte(i)
-			if err := live.Put(k, r.bytes(int(m.ValueSize))); !errors.Is(err, maps.E2BIG) { // full of what programs put there
+			var value any = r.bytes(int(m.ValueSize))
+			if live.Type().PerCPU() {
+				value = []any{value}
+			}
+			err := live.Put(k, value)
+			if !errors.Is(err, maps.E2BIG) && !errors.Is(err, maps.ENOSPC) { // full of what programs put there
 				require.NoError(r.t, err)
 			}
 		}
@@ -131,7 +136,9 @@ func (r *runner) link(c *Case, s *Subject) (*prog.Program, []vm.Map) {
 			continue
 		}
 		n := ins.ImmLo()
-		require.Less(r.t, uint(n), uint(len(list)), "%s: a map that is not there", c.ID)
+		if uint(n) >= uint(len(list)) {
+			require.Fail(r.t, "a map that is not there", c.ID)
+		}
 		if list[n] == nil {
 			m := r.mapOf(&c.Maps[n])
 			p.Maps[n], list[n] = m, m

@@ -11,12 +11,16 @@ import (
 // Generator makes programs that run for a while: arithmetic of every kind,
 // memory accesses that mostly hit, jumps, loops, calls.
 type Generator struct {
-	r   *rand.Rand
-	Out asm.Instructions // the program made last
+	r         *rand.Rand
+	unwritten bool             // programs begin with registers that they have not written
+	Out       asm.Instructions // the program made last
 }
 
-// NewGenerator returns a generator that makes the same programs for the same seed.
-func NewGenerator(seed uint64) *Generator { return &Generator{r: rand.New(rand.NewPCG(seed, 1))} }
+// NewGenerator returns a generator that makes the same programs for the same seed. One in four
+// makes programs that do not write all registers first.
+func NewGenerator(seed uint64) *Generator {
+	return &Generator{r: rand.New(rand.NewPCG(seed, 1)), unwritten: seed/8%4 == 2}
+}
 
 // reg returns any register but r10, and seldom r6, through which memory is reached.
 func (g *Generator) reg() asm.Register {
@@ -135,14 +139,33 @@ func (g *Generator) jump() {
 		op.Reg32(g.reg(), g.reg(), ""), asm.Goto(""), asm.MayGoto(""), asm.CallLocal(""), asm.GotoLong("")}[min(g.r.IntN(20), 7)%8])
 }
 
-// Program returns a program of about n instructions.
-func (g *Generator) Program(n int) *prog.Program {
+// begin writes the registers. Those that are to be zero at first are written on a way that is
+// never taken: a program that reads what nothing writes is refused.
+func (g *Generator) begin() {
 	g.Out = asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
+	var later asm.Instructions
 	for r := asm.R0; r < asm.R10; r++ {
-		if r != asm.R6 && r != asm.R1 {
-			g.Out = append(g.Out, asm.LoadImm(r, int64(g.r.Uint64())))
+		if r == asm.R6 || r == asm.R1 {
+			continue
+		}
+		write := asm.LoadImm(r, int64(g.r.Uint64()))
+		if g.unwritten && g.r.IntN(2) == 0 {
+			later = append(later, write)
+		} else {
+			g.Out = append(g.Out, write)
 		}
 	}
+	if len(later) > 0 {
+		past := asm.JNE.Imm(asm.R1, 0, "")
+		past.Off = int16(later.Slots())
+		g.Out = append(append(g.Out, past), later...)
+	}
+}
+
+// Program returns a program of about n instructions.
+func (g *Generator) Program(n int) *prog.Program {
+	g.begin()
+	start := len(g.Out)
 	for len(g.Out) < n {
 		switch k := g.r.IntN(20); {
 		case k < 11:
@@ -157,7 +180,7 @@ func (g *Generator) Program(n int) *prog.Program {
 		}
 	}
 	g.Out = append(g.Out, asm.Return())
-	g.aim()
+	g.aim(start)
 	p := &prog.Program{Name: "random"}
 	for _, ins := range g.Out {
 		p.Insns = append(p.Insns, ins)
@@ -168,15 +191,15 @@ func (g *Generator) Program(n int) *prog.Program {
 	return p
 }
 
-// aim gives every jump a target: mostly forwards, sometimes a loop.
-func (g *Generator) aim() {
+// aim gives every jump from start on a target: mostly forwards, sometimes a loop.
+func (g *Generator) aim(start int) {
 	slots := make([]int, len(g.Out))
 	slot := 0
 	for i, ins := range g.Out {
 		slots[i] = slot
 		slot += ins.Slots()
 	}
-	for i := range g.Out {
+	for i := start; i < len(g.Out); i++ {
 		ins := &g.Out[i]
 		if _, ok := ins.JumpOffset(); !ok {
 			continue

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"iter"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -21,8 +22,19 @@ const (
 // With -v it tells how far it is.
 func Sweep(t *testing.T, first, n uint64, block func(t *testing.T) (check func(seed uint64))) {
 	t.Helper()
+	SweepBlocks(t, first, n, func(t *testing.T, seeds iter.Seq[uint64]) {
+		check := block(t)
+		for seed := range seeds {
+			check(seed)
+		}
+	})
+}
+
+// SweepBlocks is Sweep for a check that does not take each seed for itself.
+func SweepBlocks(t *testing.T, first, n uint64, block func(t *testing.T, seeds iter.Seq[uint64])) {
+	t.Helper()
 	// The heap is small and programs are many: without this, the collector never rests.
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer debug.SetGCPercent(debug.SetGCPercent(300))
 	workers := uint64(runtime.GOMAXPROCS(0))
 	size := max(1, min(sweepBlock, (n+workers-1)/workers))
 	s := sweep{t: t, n: n, began: time.Now()}
@@ -45,22 +57,23 @@ type sweep struct {
 	done, findings atomic.Uint64
 }
 
-func (s *sweep) block(t *testing.T, from, to uint64, block func(t *testing.T) func(uint64)) {
+func (s *sweep) block(t *testing.T, from, to uint64, block func(t *testing.T, seeds iter.Seq[uint64])) {
 	if s.findings.Load() >= sweepFindings {
 		t.Skip("enough has been found")
 	}
 	seed := from
 	defer func() {
 		if t.Failed() {
-			t.Logf("to see it again: -seed %d -programs %d", from, seed-from+1)
+			t.Logf("to see it again: -seed %d -programs %d", from, min(seed+1, to)-from)
 			s.findings.Add(1)
 		}
 		s.report(seed - from)
 	}()
-	check := block(t)
-	for ; seed < to; seed++ {
-		check(seed)
-	}
+	block(t, func(yield func(uint64) bool) {
+		for seed < to && yield(seed) {
+			seed++
+		}
+	})
 }
 
 // report adds n seeds and tells of them.

@@ -91,7 +91,7 @@ func load(p *Prog) (*Loaded, error) {
 	btfFd := -1
 	if len(p.BTF) > 0 {
 		var err error
-		if btfFd, err = btfs.open(p.BTF); err != nil {
+		if btfFd, err = btfs.open(p.BTF, false); err != nil {
 			return nil, fmt.Errorf("kernel: load BTF: %w", err)
 		}
 		defer unix.Close(btfFd)

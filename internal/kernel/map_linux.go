@@ -33,7 +33,7 @@ func NewMap(m Map) (*ebpf.Map, error) {
 		attr.innerFd = uint32(m.Inner.FD())
 	}
 	if len(m.BTF) > 0 {
-		btfFd, err := btfs.open(m.BTF)
+		btfFd, err := btfs.open(m.BTF, true)
 		if err != nil {
 			return nil, fmt.Errorf("kernel: load BTF: %w", err)
 		}
@@ -58,32 +58,46 @@ var btfs btfCache
 
 type btfCache struct {
 	mu  sync.Mutex
-	fds map[string]int
+	fds map[string]cachedBTF
 }
 
-// maxBTFs is how many objects the cache keeps.
+type cachedBTF struct {
+	fd     int
+	ofMaps bool // there may be maps for as long as the process lives
+}
+
+// maxBTFs is how many objects the cache keeps, beside those of maps.
 const maxBTFs = 128
 
 // open returns a descriptor, which the caller closes.
-func (c *btfCache) open(raw []byte) (int, error) {
+func (c *btfCache) open(raw []byte, forMap bool) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fd, ok := c.fds[string(raw)]
+	b, ok := c.fds[string(raw)]
 	if !ok {
-		var err error
-		if fd, err = loadBTF(raw); err != nil {
+		fd, err := loadBTF(raw)
+		if err != nil {
 			return -1, err
 		}
+		b.fd = fd
 		if len(c.fds) >= maxBTFs {
-			for _, old := range c.fds {
-				unix.Close(old)
-			}
-			clear(c.fds)
+			c.drop()
 		}
-		if c.fds == nil {
-			c.fds = make(map[string]int)
-		}
-		c.fds[string(raw)] = fd
 	}
-	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	b.ofMaps = b.ofMaps || forMap
+	if c.fds == nil {
+		c.fds = make(map[string]cachedBTF)
+	}
+	c.fds[string(raw)] = b
+	return unix.FcntlInt(uintptr(b.fd), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+// drop closes what no map has.
+func (c *btfCache) drop() {
+	for raw, b := range c.fds {
+		if !b.ofMaps {
+			unix.Close(b.fd)
+			delete(c.fds, raw)
+		}
+	}
 }

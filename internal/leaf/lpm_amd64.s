@@ -22,6 +22,16 @@
 	TESTQ CX, CX; \
 	JEQ  end
 
+// EMPTY returns at once if there is no root, as of maps that have prefixes of the other protocol only.
+// It leaves the trie's header in R11.
+#define EMPTY \
+	MOVQ const_hdrBase(DI), R11; \
+	CMPQ (R11), $0; \
+	JNE  rooted; \
+	XORL AX, AX; \
+	RET; \
+rooted:
+
 // NODE splits the LPMRef CX: DX is the node, the lower half of CX the length of its prefix.
 // It goes to end if that is longer than the key's.
 #define NODE(length) \
@@ -57,7 +67,6 @@ giveup: \
 // SI is the prefix length of the key, R8 the steps left, BX the next LPMRef. Shifts count
 // modulo 64: that by NOT CL is by 63 less the length of the prefix.
 #define WALK \
-	MOVQ const_hdrBase(DI), R11; \
 	MOVL $const_maxLPMSteps, R8; \
 again: \
 	START; \
@@ -84,6 +93,7 @@ down: \
 
 // lpmLookup4 is for IPv4: 4 bytes of data.
 TEXT lpmLookup4<>(SB), NOSPLIT|NOFRAME, $0-0
+	EMPTY
 	PUSHQ BX
 	PUSHQ R9
 	MOVL 4(SI), R10
@@ -101,6 +111,7 @@ out:
 
 // lpmLookupShort is for 1 to 7 bytes of data.
 TEXT lpmLookupShort<>(SB), NOSPLIT|NOFRAME, $0-0
+	EMPTY
 	PUSHQ BX
 	PUSHQ R9
 	MOVL const_hdrKeySize(DI), CX
@@ -133,6 +144,7 @@ out:
 // of the data, DI that word of the key: those before it have matched, since nodes have the
 // prefixes of those above them, and it has the bit to go on by.
 TEXT lpmLookupLong<>(SB), NOSPLIT|NOFRAME, $0-0
+	EMPTY
 	PUSHQ BX
 	PUSHQ R9
 	PUSHQ R12
@@ -145,7 +157,6 @@ TEXT lpmLookupLong<>(SB), NOSPLIT|NOFRAME, $0-0
 	LEAL -32(R12*8), DX
 	CMPL R10, DX
 	JHI  out
-	MOVQ const_hdrBase(R9), R11
 	MOVL $const_maxLongSteps, R13
 again:
 	XORL R8, R8

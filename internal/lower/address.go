@@ -4,7 +4,7 @@ import "github.com/sandbpf/sandbpf/asm"
 
 // memory folds the computation of an address into the access: base + index*scale + disp.
 func (o *optimiser) memory(n *node) {
-	if !o.p.does(PassAddresses) {
+	if (o.kind(n.a)|o.kind(n.index))&(sums|ors) == 0 || !o.does(PassAddresses) {
 		return
 	}
 	o.displace(n)

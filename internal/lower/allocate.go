@@ -6,10 +6,10 @@ import "github.com/sandbpf/sandbpf/asm"
 // hold at the end go there at once if they can, else by a move at the end.
 type allocation struct {
 	*optimiser
-	live  Regs                    // the registers that matter at the end
-	end   int32                   // the node in front of which registers must hold what the program says
-	holds [asm.NumRegisters]value // what each register holds now, noValue if nothing that matters
-	moved [asm.NumRegisters]Reg   // where what a register held at the beginning is now
+	live Regs  // the registers that matter at the end
+	end  int32 // the node in front of which registers must hold what the program says
+	// What each register holds now, noValue if nothing that matters: see cell.
+	holds [1 << 5]value
 	out   []Ins
 }
 
@@ -37,50 +37,34 @@ func (o *optimiser) allocate(dst []Ins, live Regs) ([]Ins, bool) {
 	return a.out, true
 }
 
-// initial says where what registers hold at the beginning is.
+// initial says what of the beginning registers hold that matters.
 func (a *allocation) initial() {
-	for r, last := range a.last {
-		a.holds[r], a.moved[r] = value(r), Reg(r)
-		if last < 0 {
-			a.holds[r] = noValue
+	for r := range Reg(asm.NumRegisters) {
+		if v := initial(r); a.info[v].last >= 0 {
+			a.holds[r] = v
 		}
 	}
 }
 
-// lastUse returns the node that reads v last.
-func (a *allocation) lastUse(v value) int32 {
-	if n := a.node(v); n != nil {
-		return n.last
-	}
-	return a.last[v]
-}
-
 // where returns the register that v is in, None for a constant or no value.
-func (a *allocation) where(v value) Reg {
-	switch {
-	case v < 0:
-		return None
-	case v < firstDef:
-		return a.moved[v]
-	}
-	return a.node(v).reg
-}
+func (a *allocation) where(v value) Reg { return a.info[v].reg }
 
 // free reports whether a register holds nothing that anybody reads behind node at.
 func (a *allocation) free(r Reg, at int32) bool {
-	v := a.holds[r]
-	return r != framePointer && (v == noValue || a.lastUse(v) <= at)
+	v := a.holds[cell(r)]
+	return r != framePointer && (v == noValue || a.info[v].last <= at)
 }
 
 // place writes a node with registers, and finds one for its result.
 func (a *allocation) place(n *node, at int32) bool {
-	if n.last >= 0 {
+	if n.out != noValue {
 		a.makeRoom(n, at)
 	}
-	a.out = append(a.out, n.Ins)
+	a.out = extend(a.out)
 	in := &a.out[len(a.out)-1]
+	*in = n.Ins
 	in.A, in.B, in.Index = a.where(n.a), a.where(n.b), a.where(n.index)
-	if n.last >= 0 {
+	if n.out != noValue {
 		r := a.choose(n, at)
 		if r == None {
 			return false
@@ -88,9 +72,10 @@ func (a *allocation) place(n *node, at int32) bool {
 		a.release(n.a, at)
 		a.release(n.b, at)
 		a.release(n.index, at)
-		n.reg, in.Dst = r, r
-		if n.last > at {
-			a.holds[r] = firstDef + value(at)
+		i := &a.info[n.out]
+		i.reg, in.Dst = r, r
+		if i.last > at {
+			a.holds[cell(r)] = n.out
 		}
 		if in.shifts() {
 			in.Private = r != Count && a.free(Count, at)
@@ -101,31 +86,27 @@ func (a *allocation) place(n *node, at int32) bool {
 
 // release frees the register of v, if nobody reads it behind node at.
 func (a *allocation) release(v value, at int32) {
-	if v >= 0 && a.lastUse(v) <= at {
-		a.holds[a.where(v)] = noValue
+	if i := &a.info[v]; i.last <= at {
+		a.holds[cell(i.reg)] = noValue
 	}
 }
 
 // makeRoom moves what is in the register that the program wants the result of a node in at the
 // end to where the program wants that, if it can: later, the two might have to change places.
 func (a *allocation) makeRoom(n *node, at int32) {
-	for left := n.wanted; left != 0; left &= left - 1 {
+	for left := a.info[n.out].wanted; left != 0; left &= left - 1 {
 		r := left.first()
-		old := a.holds[r]
+		old := a.holds[cell(r)]
 		if a.free(r, at) {
 			return
 		}
-		for to, v := range a.cur {
+		for to, v := range a.cur[:asm.NumRegisters] {
 			if v != old || !a.live.Has(Reg(to)) || !a.free(Reg(to), at-1) {
 				continue
 			}
 			a.out = append(a.out, Ins{Op: Mov, Wide: true, Dst: Reg(to), A: None, B: r, Index: None, Slot: n.Slot})
-			a.holds[r], a.holds[to] = noValue, old
-			if d := a.node(old); d != nil {
-				d.reg = Reg(to)
-			} else {
-				a.moved[old] = Reg(to)
-			}
+			a.holds[cell(r)], a.holds[to] = noValue, old
+			a.info[old].reg = Reg(to)
 			return
 		}
 	}
@@ -134,13 +115,14 @@ func (a *allocation) makeRoom(n *node, at int32) {
 // choose returns a register for the result of a node, None if all are taken.
 func (a *allocation) choose(n *node, at int32) Reg {
 	// Where the program wants it at the end.
-	for left := n.wanted; left != 0; left &= left - 1 {
+	out := &a.info[n.out]
+	for left := out.wanted; left != 0; left &= left - 1 {
 		if r := left.first(); a.free(r, at) {
 			return r
 		}
 	}
-	last := n.last
-	if n.counts && a.free(Count, at) && !a.promised(Count, at, last) {
+	last := out.last
+	if out.counts && a.free(Count, at) && !a.promised(Count, at, last) {
 		return Count
 	}
 	// Where its first operand is, which is not read any more.
@@ -169,14 +151,8 @@ func (a *allocation) promised(r Reg, at, last int32) bool {
 	if !a.live.Has(r) {
 		return false
 	}
-	v := a.cur[r]
-	switch d := int32(v - firstDef); { // the node, negative if none computes it
-	case d >= 0:
-		return d < last && (d > at || d < at && a.nodes[d].reg != r)
-	case v >= 0:
-		return a.moved[v] != r
-	}
-	return false
+	v := &a.info[a.cur[cell(r)]]
+	return v.node < last && (v.node > at || v.node < at && v.reg != r && v.reg != None)
 }
 
 // finish makes the registers hold what the program says, and writes what ends the block.
@@ -226,7 +202,7 @@ func (a *allocation) moves() []Ins {
 	}
 	for left := a.live &^ bit(framePointer); left != 0; left &= left - 1 {
 		r := left.first()
-		v := a.cur[r]
+		v := a.cur[cell(r)]
 		if a.where(v) == r {
 			continue
 		}
@@ -242,15 +218,12 @@ func (a *allocation) moves() []Ins {
 
 // after returns where v is once the registers in target have been moved to.
 func (a *allocation) after(v value, target Regs) (Reg, bool) {
-	if v < 0 {
-		return None, true
-	}
 	r := a.where(v)
-	if !target.Has(r) {
+	if !target.Has(r) { // None neither
 		return r, true
 	}
 	for r := range framePointer {
-		if a.cur[r] == v && a.live.Has(r) {
+		if a.cur[cell(r)] == v && a.live.Has(r) {
 			return r, true
 		}
 	}

@@ -8,18 +8,7 @@ const (
 )
 
 // bits returns the bits that may be set in v.
-func (o *optimiser) bits(v value) uint64 {
-	if k, ok := o.constOf(v); ok {
-		return uint64(k)
-	}
-	if n := o.node(v); n != nil {
-		return n.bits
-	}
-	if o.b.NarrowIn.Has(Reg(v)) {
-		return lowBits
-	}
-	return allBits
-}
+func (o *optimiser) bits(v value) uint64 { return o.info[v].bits }
 
 // narrow reports whether the upper half of v is known to be zero.
 func (o *optimiser) narrow(v value) bool { return o.bits(v)>>32 == 0 }

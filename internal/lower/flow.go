@@ -15,10 +15,10 @@ type flow struct {
 	written      Regs
 	gives        Regs // hold constants behind it, whatever was in front
 	leaves       Regs // hold the same constants as in front, if any
-	// What has an upper half of zero behind the block: narrow in any case, and of keeps what has one
-	// in front. Where mixed is set there may be more, which depends on other registers in front.
-	narrow, keeps Regs
-	mixed         bool
+	// What has an upper half of zero behind the block: narrow, and of keeps what has one in front or,
+	// if there are steps, behind these. They are some of memory.steps.
+	narrow, keeps      Regs
+	steps, behindSteps int32
 
 	last    Op   // of the instructions, Nop if there are none
 	stack   bool // reads r10
@@ -27,12 +27,19 @@ type flow struct {
 	liveIn, liveOut, narrowIn Regs // as in Block
 }
 
+// narrowStep is an instruction of a block whose result has an upper half of zero if operands have, and which
+// have in front of it: narrow, and of keeps what has one behind the step before.
+type narrowStep struct {
+	narrow, keeps Regs
+	at            int32 // in the block
+}
+
 // summarise finds out what a block does as a whole. Little in it branches on what an instruction
 // is, which the processor cannot foresee.
 func (p *Program) summarise(block int32) {
 	b, m := &p.Blocks[block], p.memory
-	f := flow{next: b.Next, target: -1, constants: int32(len(m.literals))}
-	var read, written, gives, narrow, mixed Regs
+	f := flow{next: b.Next, target: -1, constants: int32(len(m.literals)), steps: int32(len(m.steps)), keeps: AllRegs}
+	var read, written, gives, narrow Regs
 	for i := range b.Ins {
 		in := &b.Ins[i]
 		reads, dst := in.Reads(), bit(in.Dst)
@@ -50,21 +57,27 @@ func (p *Program) summarise(block int32) {
 			gives |= dst
 			m.values[in.Dst] = in.constant()
 		}
-		rule := in.narrowRule()
-		narrow = narrow&^writes | dst&-Regs(rule>>in.narrowCase(narrow)&1)
-		mixed |= dst & -Regs(rule>>in.narrowCase(AllRegs)&1) &^ narrow
+		rule, of := in.narrowRule(), in.narrowCase()
+		surely, perhaps := Regs(rule>>in.withNarrow(of, narrow)&1), Regs(rule>>in.withNarrow(of, AllRegs)&1)
+		narrow = narrow&^writes | dst&-surely
+		if dst&-(surely^perhaps) != 0 {
+			m.steps = append(m.steps, narrowStep{f.narrow, f.keeps, int32(i)})
+			f.narrow, f.keeps = 0, AllRegs
+			continue
+		}
+		f.narrow = f.narrow&^writes | dst&-surely
+		f.keeps &^= writes
 	}
-	f.read, f.written, f.mixed = read, written, mixed != 0
-	f.leaves, f.keeps = ^written, ^written|narrow
+	f.read, f.written, f.leaves, f.behindSteps = read, written, ^written, int32(len(m.steps))
 	if in := b.Last(); in != nil {
 		f.last = in.Op
 		gives, f.leaves = gives&^in.spoils(), f.leaves&^in.spoils()
-		narrow, f.keeps = narrow&^in.widens(), f.keeps&^in.widens()
+		f.narrow, f.keeps = f.narrow&^in.widens(), f.keeps&^in.widens()
 		if in.Jumps() {
 			f.target = in.Target
 		}
 	}
-	f.gives, f.narrow = gives, narrow
+	f.gives = gives
 	for ; gives != 0; gives &= gives - 1 {
 		m.literals = append(m.literals, m.values[gives.first()])
 	}
@@ -153,21 +166,13 @@ func (p *Program) narrowness() {
 func (p *Program) narrowBehind(block int32) Regs {
 	f := &p.flows[block]
 	have := f.narrowIn
-	if !f.mixed {
-		return f.narrow | have&f.keeps
+	for _, s := range p.memory.steps[f.steps:f.behindSteps] {
+		in := &p.Blocks[block].Ins[s.at]
+		have = have&s.keeps | s.narrow
+		dst := bit(in.Dst)
+		have = have&^dst | dst&-Regs(in.narrowRule()>>in.withNarrow(in.narrowCase(), have)&1)
 	}
-	ins := p.Blocks[block].Ins
-	for i := range ins {
-		have = narrowAfter(have, &ins[i])
-	}
-	return have
-}
-
-// narrowAfter returns the registers with an upper half of zero behind in.
-func narrowAfter(have Regs, in *Ins) Regs {
-	dst := bit(in.Dst)
-	have &^= in.widens()
-	return have&^dst | dst&-Regs(in.narrowRule()>>in.narrowCase(have)&1)
+	return have&f.keeps | f.narrow
 }
 
 // widens returns the registers beside Dst whose upper half is not known behind in.
@@ -220,12 +225,15 @@ var narrowRules = func() (rules [2][1 << 6]narrowRule) {
 
 func (in *Ins) narrowRule() narrowRule { return narrowRules[number(in.Wide)][in.Op&(1<<6-1)] }
 
-// narrowCase returns what the result of in depends on, if the registers in have have an upper half of
-// zero.
-func (in *Ins) narrowCase(have Regs) uint32 {
+// narrowCase returns what the result of in depends on, but for registers.
+func (in *Ins) narrowCase() uint32 {
 	constant := number(uint64(in.Imm)>>32 == 0)<<2 | uint32(in.Imm)>>5&1<<3
-	return uint32(have)>>(uint8(in.A)&31)&1 | uint32(have)>>(uint8(in.B)&31)&1<<1 |
-		constant&-number(in.B == None) | number(in.Size < 8)&^number(in.Signed)<<4
+	return constant&-number(in.B == None) | number(in.Size < 8)&^number(in.Signed)<<4
+}
+
+// withNarrow adds to a narrowCase the registers, if those in have have an upper half of zero.
+func (in *Ins) withNarrow(of uint32, have Regs) uint32 {
+	return of | uint32(have)>>cell(in.A)&1 | uint32(have)>>cell(in.B)&1<<1
 }
 
 // number returns 1 for true, without a branch.

@@ -13,29 +13,23 @@ var foldable = [...]asm.ALUOp{Add: asm.Add, Sub: asm.Sub, Mul: asm.Mul, And: asm
 
 // known returns the value of n where no instruction is needed to compute it.
 func (o *optimiser) known(n *node) (value, bool) {
-	a, aConst := o.constOf(n.a)
 	b, bConst := o.constOf(n.b)
-	switch {
-	case n.Op == Mov && bConst && !(n.Wide && n.b >= 0): // else a register has it
+	switch a := o.bits(n.a); {
+	case n.Op == Mov && bConst && !(n.Wide && n.b.isInitial()): // else a register has it
 		if !n.Wide {
 			b = int64(uint32(b))
 		}
 		return o.constant(b), true
 	case n.Op == Mov:
 		return n.b, n.Wide || o.narrow(n.b)
-	case aConst && bConst && n.Op >= Add && n.Op <= ArSh:
-		return o.constant(int64(isa.ALU(foldable[n.Op], n.Wide, uint64(a), uint64(b)))), true
-	case aConst && n.Op == Neg:
-		return o.constant(int64(isa.Neg(n.Wide, uint64(a)))), true
-	case aConst && n.Op == Sext:
-		return o.constant(int64(isa.MovSX(n.Wide, uint64(a), 8*n.Size))), true
-	case aConst && n.Op == Zext:
-		return o.constant(int64(isa.Truncate(uint64(a), 8*n.Size))), true
-	case aConst && n.Op == Swap:
-		return o.constant(int64(isa.BSwap(uint64(a), 8*n.Size))), true
-	case n.Op == Zext && o.bits(n.a)>>(8*n.Size) == 0, n.Op == Sext && o.bits(n.a)>>(8*n.Size-1) == 0:
+	case o.kind(n.a) == isConstant:
+		if k, ok := fold(n, a, b, bConst); ok {
+			return o.constant(int64(k)), true
+		}
+	case n.Op == Zext && a>>(8*n.Size) == 0, n.Op == Sext && a>>(8*n.Size-1) == 0:
 		return n.a, true
-	case !bConst || !n.Wide && !o.narrow(n.a):
+	}
+	if !bConst || !n.Wide && !o.narrow(n.a) {
 		return noValue, false
 	}
 	switch n.Op {
@@ -47,6 +41,23 @@ func (o *optimiser) known(n *node) (value, bool) {
 		return n.a, b == 1
 	}
 	return noValue, false
+}
+
+// fold returns what n computes of constants, if package isa knows it.
+func fold(n *node, a uint64, b int64, bConst bool) (uint64, bool) {
+	switch {
+	case bConst && n.Op >= Add && n.Op <= ArSh:
+		return isa.ALU(foldable[n.Op], n.Wide, a, uint64(b)), true
+	case n.Op == Neg:
+		return isa.Neg(n.Wide, a), true
+	case n.Op == Sext:
+		return isa.MovSX(n.Wide, a, 8*n.Size), true
+	case n.Op == Zext:
+		return isa.Truncate(a, 8*n.Size), true
+	case n.Op == Swap:
+		return isa.BSwap(a, 8*n.Size), true
+	}
+	return 0, false
 }
 
 // order brings constants to the right, where instructions can have them.

@@ -47,7 +47,7 @@ func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32)
 	f := &b.Funcs[fn]
 	f.Exposed = f.Callback // it is given pointers into its caller's frame, and more
 	f.Frameless = !f.Callback && f.Block != 0
-	work := []int32{f.Block}
+	work := append(b.memory.work[:0], f.Block)
 	for len(work) > 0 {
 		i := work[len(work)-1]
 		work = work[:len(work)-1]
@@ -74,6 +74,7 @@ func (b *builder) explore(fn int32, seen []int32, budget *int) (callees []int32)
 			work = append(work, to)
 		}
 	}
+	b.memory.work = work
 	return callees
 }
 

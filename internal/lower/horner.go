@@ -61,7 +61,7 @@ func (o *optimiser) horner(n *node) bool {
 		return false
 	}
 	l, ok := o.linearForm(inner)
-	if !ok || !l.x.isInitial() || !l.rest.isDef() || !outer.rest.isDef() {
+	if !ok || !l.x.isInitial() || !o.isDef(l.rest) || !o.isDef(outer.rest) {
 		return false
 	}
 	rest := o.part(n, Add, None, o.part(n, Mul, None, l.rest, o.constant(int64(outer.factor))), outer.rest)

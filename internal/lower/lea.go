@@ -35,7 +35,7 @@ func (o *optimiser) leas() {
 	}
 	for i := range o.nodes {
 		n := &o.nodes[i]
-		if n.Op != Add || n.b < 0 || n.a == n.b {
+		if n.Op != Add || o.kind(n.b) == isConstant || n.a == n.b {
 			continue
 		}
 		if !o.lea(n, int32(i), n.b, n.a) {
@@ -46,8 +46,8 @@ func (o *optimiser) leas() {
 
 func (o *optimiser) lea(n *node, at int32, shifted, other value) bool {
 	shift := o.node(shifted)
-	if shift == nil || shift.uses != 1 || shift.Op != LSh || n.Wide && !shift.Wide ||
-		o.stale(shift.a) && o.cur[shift.a] != firstDef+value(at) {
+	if shift == nil || o.info[shifted].uses != 1 || shift.Op != LSh || n.Wide && !shift.Wide ||
+		o.stale(shift.a) && o.now(shift.a) != n.out {
 		return false
 	}
 	k, ok := o.constOf(shift.b)
@@ -56,7 +56,8 @@ func (o *optimiser) lea(n *node, at int32, shifted, other value) bool {
 	}
 	n.Op, n.a, n.b, n.index, n.Scale = Lea, other, noValue, shift.a, 1<<k
 	shift.Op = Nop
-	o.keep(shift.a, at)
+	x := &o.info[shift.a]
+	x.last = max(x.last, at)
 	return true
 }
 

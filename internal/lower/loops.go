@@ -56,8 +56,9 @@ func (p *Program) innermostLoops() []loop {
 	n := len(p.Blocks)
 	numbers := p.memory.ints.take(4*n + 1)
 	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n),
-		loops: p.memory.loops[:0]}
+		heads: p.memory.heads[:0], loops: p.memory.loops[:0]}
 	f.walk()
+	p.memory.heads = f.heads
 	if len(f.heads) == 0 {
 		return nil
 	}
@@ -185,18 +186,7 @@ func (f *loopFinder) below(b, h int32) bool { return f.came[b] >= f.came[h] && f
 // member reports whether a block may be part of a loop that is repeated: native code is not
 // left there other than for good, or to come back at once.
 func (f *loopFinder) member(i int32) bool {
-	b := &f.p.Blocks[i]
-	if b.Called || i == 0 {
-		return false
-	}
-	for j := range b.Ins {
-		switch op := b.Ins[j].Op; {
-		case op <= Goto:
-		default:
-			return false
-		}
-	}
-	return true
+	return i != 0 && f.p.flows[i].last <= Goto && !f.p.Blocks[i].Called
 }
 
 // need returns how much a slice must have left at the head for all copies, so that no look at the

@@ -91,10 +91,10 @@ func TestOperandOfAJump(t *testing.T) {
 	require.Equal(t, "r0 = r2 + 3; r1 = r2; r2 = r0; if r1 jlt 9 goto 2", p.Blocks[0].text())
 }
 
-// TestSize holds what is copied and walked most to half a cache line and one.
+// TestSize holds what is copied and walked most to half a cache line.
 func TestSize(t *testing.T) {
 	require.EqualValues(t, 32, unsafe.Sizeof(Ins{}))
-	require.EqualValues(t, 64, unsafe.Sizeof(node{}))
+	require.EqualValues(t, 32, unsafe.Sizeof(info{}))
 }
 
 // TestUnroll shows guard, copies and the loop as it was.

@@ -22,7 +22,10 @@ type memory struct {
 	path      []step // of a walk through blocks
 	moved     []Ins  // see sinkTo
 	loops     []loop
+	heads     []int32 // of loops
+	work      []int32 // see explore
 	literals  []int64 // see flow.constants
+	steps     []narrowStep
 	values    [framePointer]int64
 }
 
@@ -32,6 +35,7 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 func newProgram() *Program {
 	m := memories.Get().(*memory)
 	m.program, m.literals = Program{memory: m}, m.literals[:0]
+	m.steps = m.steps[:0]
 	return &m.program
 }
 
@@ -52,19 +56,21 @@ func (p *Program) Free() {
 
 // stock is memory that slices are cut from.
 type stock[T any] struct {
-	all   []T // kept for the next program
-	free  []T // the rest of what was cut from last
-	taken int // since the last reset
-	most  int // that a program has taken
+	chunks [][]T // kept for the next program
+	used   int   // how many of them have been cut from since the last reset
+	free   []T   // the rest of the last of these
+	total  int   // elements of all
 }
 
 // cut returns a slice of n elements that may hold anything.
 func (s *stock[T]) cut(n int) []T {
-	if s.taken += n; n > len(s.free) {
-		s.free = make([]T, max(n, s.most, 64))
-		if len(s.free) > len(s.all) {
-			s.all = s.free
+	for n > len(s.free) {
+		if s.used == len(s.chunks) {
+			s.chunks = append(s.chunks, make([]T, max(n, s.total, 64))) // twice as much as there was
+			s.total += len(s.chunks[s.used])
 		}
+		s.free = s.chunks[s.used]
+		s.used++
 	}
 	list := s.free[:n:n]
 	s.free = s.free[n:]
@@ -78,13 +84,8 @@ func (s *stock[T]) take(n int) []T {
 	return list
 }
 
-// reset takes all slices back. The next program finds room for what the greatest has taken.
-func (s *stock[T]) reset() {
-	s.most, s.taken = max(s.most, s.taken), 0
-	if s.free = s.all; len(s.all) < s.most {
-		s.free, s.all = nil, nil
-	}
-}
+// reset takes all slices back.
+func (s *stock[T]) reset() { s.used, s.free = 0, nil }
 
 // clone returns a copy of instructions.
 func (p *Program) clone(ins []Ins) []Ins {

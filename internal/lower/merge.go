@@ -55,13 +55,13 @@ func (o *optimiser) pieces(list []piece, v value, shift int64) ([]piece, bool) {
 	switch n.Op {
 	case Load:
 		ok := !n.Check && !n.Signed && !o.stale(n.a) && !o.stale(n.index)
-		return append(list, piece{int32(v - firstDef), shift, false}), ok
+		return append(list, piece{o.info[v].node, shift, false}), ok
 	case Swap:
 		load := o.node(n.a)
 		if load == nil || load.Op != Load || load.Size != n.Size || load.Check || load.Signed || o.stale(load.a) || o.stale(load.index) {
 			return nil, false
 		}
-		return append(list, piece{int32(n.a - firstDef), shift, true}), true
+		return append(list, piece{o.info[n.a].node, shift, true}), true
 	case LSh:
 		k, ok := o.constOf(n.b)
 		by := o.count(n, k)

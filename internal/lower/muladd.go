@@ -26,7 +26,7 @@ func (o *optimiser) mulAdd(n *node) bool {
 			continue
 		}
 		x := mul.a
-		if o.stale(x) && o.cur[x] != v.product { // the product is not needed any more
+		if o.stale(x) && o.now(x) != v.product { // the product is not needed any more
 			continue
 		}
 		n.a = o.part(n, op, n.Dst, v.other, x)

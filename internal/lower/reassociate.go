@@ -1,5 +1,7 @@
 package lower
 
+import "github.com/sandbpf/sandbpf/asm"
+
 // In a block that is several copies of a loop, what each copy computes from the one before
 // is a chain. Two rules cut it, which elsewhere would keep values for longer than they are worth.
 
@@ -12,14 +14,14 @@ func (o *optimiser) reassociate(n *node) bool {
 	}
 	for _, operands := range [...][2]value{{n.a, n.b}, {n.b, n.a}} {
 		sum, x := o.node(operands[0]), operands[1]
-		if sum == nil || sum.Op != n.Op || sum.Wide != n.Wide || !x.isDef() || !o.replaces(n, operands[0]) {
+		if sum == nil || sum.Op != n.Op || sum.Wide != n.Wide || !o.isDef(x) || !o.replaces(n, operands[0]) {
 			continue
 		}
 		s, y := sum.a, sum.b
-		if s.isDef() {
+		if o.isDef(s) {
 			s, y = y, s
 		}
-		if !s.isInitial() || !y.isDef() {
+		if !s.isInitial() || !o.isDef(y) {
 			continue
 		}
 		n.a, n.b = s, o.part(n, n.Op, None, y, x)
@@ -31,12 +33,12 @@ func (o *optimiser) reassociate(n *node) bool {
 // replaces reports whether n is the only one to read v: nobody has so far, and the one register that
 // holds it will hold what n computes.
 func (o *optimiser) replaces(n *node, v value) bool {
-	return n.Dst >= 0 && o.cur[n.Dst] == v && o.holders(v) == 1 && o.readers(v) == 0
+	return n.Dst != None && o.cur[cell(n.Dst)] == v && o.holders(v) == 1 && o.readers(v) == 0
 }
 
 // holders returns how many registers of the program hold v.
 func (o *optimiser) holders(v value) (n int) {
-	for _, held := range o.cur {
+	for _, held := range o.cur[:asm.NumRegisters] {
 		if held == v {
 			n++
 		}
@@ -46,7 +48,7 @@ func (o *optimiser) holders(v value) (n int) {
 
 // readers returns how many nodes read v, which one of them computes.
 func (o *optimiser) readers(v value) (n int) {
-	behind := o.nodes[v-firstDef+1:]
+	behind := o.nodes[o.info[v].node+1:]
 	for i := range behind {
 		if m := &behind[i]; m.a == v || m.b == v || m.index == v {
 			n++
@@ -62,7 +64,7 @@ func (o *optimiser) advanced(v value) bool {
 	if !o.b.Joined {
 		return false
 	}
-	n := o.node(o.cur[v])
+	n := o.node(o.now(v))
 	if n == nil || n.Op != Add || n.a != v {
 		return false
 	}

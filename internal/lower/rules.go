@@ -9,29 +9,17 @@ const (
 	isInitial  kinds = 1 << 62
 )
 
-// kind returns what v is, nothing for no value.
-func (o *optimiser) kind(v value) kinds {
-	switch {
-	case v.isDef():
-		return 1 << (o.node(v).Op & 63)
-	case v <= constBase || v >= 0 && o.constIn.Has(Reg(v)):
-		return isConstant
-	case v >= 0:
-		return isInitial
-	}
-	return 0
-}
-
 // What rules look for in their operands.
 const (
 	copies    kinds = 1 << Mov
 	sums      kinds = 1 << Add
+	ors       kinds = 1 << Or
 	masks     kinds = 1 << And
 	products  kinds = 1 << Mul
 	shiftedUp kinds = 1 << LSh
 	shifted   kinds = 1 << RSh
 	multiples       = products | shiftedUp
-	bytes           = 1<<Load | 1<<Swap | 1<<Or | shiftedUp
+	bytes           = 1<<Load | 1<<Swap | ors | shiftedUp
 )
 
 // rewrite makes n simpler, with the same result, and reports whether it could. Operands of kinds a and b

@@ -19,7 +19,8 @@ func (p *Program) ways() []int32 {
 }
 
 // sink moves what one way behind the jump at the end of a block needs, and the other does not, from in
-// front of the jump to the beginning of that way, if no other leads there.
+// front of the jump to the beginning of that way, if no other leads there. A way back to the beginning
+// of a loop is taken too often for that to be worth anything.
 func (p *Program) sink(block int32, ways []int32) {
 	f := &p.flows[block]
 	if !p.does(PassSink) || f.last != Jump || f.next < 0 || f.next == f.target {
@@ -33,7 +34,8 @@ func (p *Program) sink(block int32, ways []int32) {
 func (p *Program) sinkTo(from, block, other int32, ways []int32) {
 	b, to, f := &p.Blocks[from], &p.Blocks[block], &p.flows[block]
 	unwanted := p.flows[other].liveIn
-	if ways[block] != 1 || to.LoopHead || to.Called || f.liveIn&^unwanted == 0 {
+	back := f.target >= 0 && f.target <= block
+	if ways[block] != 1 || to.LoopHead || to.Called || back || f.liveIn&^unwanted == 0 {
 		return
 	}
 	n := len(b.Ins) - 1

@@ -23,6 +23,8 @@ func TestSink(t *testing.T) {
 			"r3 = r1 + r2; r0 = 0; r1 = r2; if r2 jeq 0 goto 2\nr0 = r3\nr0 = r0 + r1; exit"},
 		{"where others come from, too", "r3 = r1; r3 += r2; r0 = 0; if r1 == 0 goto out; again: r0 += r3; r2 -= 1; if r2 != 0 goto again; out: exit",
 			"r3 = r1 + r2; r0 = 0; if r1 jeq 0 goto 2\nr0 = r0 + r3; r2 = r2 + -1; if r2 jne 0 goto 1\nexit"},
+		{"on the way back", "r0 = 0; again: r0 += r2; r3 = r0; r1 -= 1; if r1 == 0 goto out; r0 = r3; goto again; out: exit",
+			"r0 = 0\nr0 = r0 + r2; r1 = r1 + -1; r3 = r0; if r1 jeq 0 goto 3\nr0 = r3; goto 1\nexit"},
 		{"of memory", "r3 = *(u64 *)(r1 + 0); r0 = 0; if r1 == 0 goto out; r0 = r3; out: exit",
 			"r3 = u64[r1]?; r0 = 0; if r1 jeq 0 goto 2\nr0 = r3\nexit"},
 	} {

@@ -1,54 +1,72 @@
 package lower
 
-import "github.com/sandbpf/sandbpf/asm"
+import (
+	"slices"
 
-// value names a 64-bit value in a block that is being optimised: what a register held at
-// the beginning, by its number; what a node of the block computes, from firstDef on;
-// or a constant.
-type value int32
-
-const (
-	noValue   value = -1
-	firstDef  value = asm.NumRegisters
-	constBase value = -2 // constants count down from here
+	"github.com/sandbpf/sandbpf/asm"
 )
 
-// node is an instruction on values, in one cache line. Its Ins has no registers but Dst, where the program
-// has the result.
+// value names a 64-bit value in a block that is being optimised, by its index in optimiser.info: none, what
+// a register held at the beginning, and then constants and what nodes of the block compute, as they come.
+type value int32
+
+const noValue value = 0
+
+// initial returns what r held at the beginning.
+func initial(r Reg) value { return value(r) + 1 }
+
+// isInitial reports whether v is what a register held at the beginning.
+func (v value) isInitial() bool { return uint32(v-1) < asm.NumRegisters }
+
+// node is an instruction on values. Its Ins has no registers but Dst, where the program has
+// the result.
 type node struct {
 	Ins
 	a, b, index value
+	out         value // its result, if it has one
+}
 
-	// Of the value that it computes, which is firstDef plus its number in the block:
-	last   int32  // the last node that reads it, -1 if it computes none
-	bits   uint64 // that may be set
-	uses   int32
-	wanted Regs // the registers that the program wants it in at the end
-	reg    Reg  // where it is kept
-	counts bool // a shift is by it
+// info is what is known of a value. Of all kinds of values the same is known, in 32 bytes, so that
+// no branch depends on which kind one is of.
+type info struct {
+	bits   uint64 // that may be set; of a constant, itself
+	kind   kinds
+	last   int32 // the last node that reads it
+	uses   int32 // by how many nodes it is read
+	node   int32 // that computes it, -1 if none does
+	wanted Regs  // the registers that the program wants it in at the end
+	reg    Reg   // where it is, None if it is a constant
+	counts bool  // a shift is by it
 }
 
 // optimiser works on one block at a time; its slices are reused for the next.
 type optimiser struct {
-	p   *Program
-	b   *Block
-	cur [asm.NumRegisters]value // what each register holds
+	p *Program
+	b *Block
+	// What each register holds, and noValue for None: see cell.
+	cur [1 << 5]value
 	// The registers that hold constants at the beginning, and which.
 	constIn Regs
 	constAt *[framePointer]int64
+	info    []info // by value
 	nodes   []node
-	consts  []int64
 	loaded  []loaded // constants that are in registers
 	result  []Ins
 	moving  []Ins // see allocation.moves
-	// By register: the last node that reads what it held at the beginning, -1 if none does.
-	last [asm.NumRegisters]int32
 }
 
-// initial are the values at the beginning of a block, by register.
-var initial = func() (at [asm.NumRegisters]value) {
-	for r := range at {
-		at[r] = value(r)
+// cell returns where the value for a register is in a list that also has one for None.
+func cell(r Reg) uint8 { return uint8(r) & (1<<5 - 1) }
+
+// atBegin is what cur and info are at the beginning of a block, if nothing is known of the registers.
+var atBegin = func() (at struct {
+	cur  [1 << 5]value
+	info [1 + asm.NumRegisters]info
+}) {
+	at.info[noValue] = info{bits: allBits, node: -1, reg: None}
+	for r := range Reg(asm.NumRegisters) {
+		at.cur[r] = initial(r)
+		at.info[initial(r)] = info{bits: allBits, kind: isInitial, last: -1, node: -1, reg: r}
 	}
 	return at
 }()
@@ -61,33 +79,46 @@ type loaded struct {
 
 // node returns what computes v, nil if no node does.
 func (o *optimiser) node(v value) *node {
-	if v < firstDef {
-		return nil
+	if i := o.info[v].node; i >= 0 {
+		return &o.nodes[i]
 	}
-	return &o.nodes[v-firstDef]
+	return nil
 }
 
 // isDef reports whether a node of the block computes v.
-func (v value) isDef() bool { return v >= firstDef }
+func (o *optimiser) isDef(v value) bool { return o.info[v].node >= 0 }
 
-// isInitial reports whether v is what a register held at the beginning.
-func (v value) isInitial() bool { return uint32(v) < uint32(firstDef) }
+// kind returns what v is.
+func (o *optimiser) kind(v value) kinds { return o.info[v].kind }
 
 // constant returns the value of k.
 func (o *optimiser) constant(k int64) value {
-	o.consts = append(o.consts, k)
-	return constBase - value(len(o.consts)-1)
+	return o.add(uint64(k), isConstant, -1, -1)
+}
+
+// add adds a value that is in no register yet, and returns it.
+func (o *optimiser) add(bits uint64, kind kinds, last, node int32) value {
+	o.info = extend(o.info)
+	v := value(len(o.info) - 1)
+	i := &o.info[v]
+	i.bits, i.kind, i.last, i.uses, i.node, i.wanted, i.reg, i.counts = bits, kind, last, 0, node, 0, None, false
+	return v
+}
+
+// extend makes a list longer by an element that may hold anything. To be written field by field: when the
+// processor reads at once what has just been written in parts, which is how a whole struct is appended, it
+// waits.
+func extend[T any](list []T) []T {
+	if len(list) == cap(list) {
+		return slices.Grow(list, 1)[:len(list)+1]
+	}
+	return list[:len(list)+1]
 }
 
 // constOf returns the constant that v is.
 func (o *optimiser) constOf(v value) (int64, bool) {
-	if v <= constBase {
-		return o.consts[constBase-v], true
-	}
-	if v < firstDef && o.constIn.Has(Reg(v)) {
-		return o.constAt[v], true
-	}
-	return 0, false
+	i := &o.info[v]
+	return int64(i.bits), i.kind == isConstant
 }
 
 // literal is constOf that also knows constants which a node has brought into a register.
@@ -101,24 +132,36 @@ func (o *optimiser) literal(v value) (int64, bool) {
 // stale reports whether v is what a register held at the beginning and does not hold any
 // more: keeping it for longer costs a move.
 func (o *optimiser) stale(v value) bool {
-	return v.isInitial() && o.cur[v] != v && !o.advanced(v)
+	return v.isInitial() && o.now(v) != v && !o.advanced(v)
+}
+
+// now returns what the register holds that held v at the beginning.
+func (o *optimiser) now(v value) value { return o.cur[cell(Reg(v-1))] }
+
+// begin forgets the last block.
+func (o *optimiser) begin(b *Block) {
+	o.b, o.nodes, o.loaded, o.cur = b, o.nodes[:0], o.loaded[:0], atBegin.cur
+	o.info = append(o.info[:0], atBegin.info[:]...)
+	for left := b.NarrowIn; left != 0; left &= left - 1 {
+		o.info[initial(left.first())].bits = lowBits
+	}
+	for left := o.constIn; left != 0; left &= left - 1 {
+		r := left.first()
+		i := &o.info[initial(r)]
+		i.kind, i.bits = isConstant, uint64(o.constAt[r])
+		o.loaded = append(o.loaded, loaded{o.constAt[r], initial(r)})
+	}
 }
 
 // values rewrites the block on values, each instruction simplified as far as the rules
 // know. Copies and constants vanish into the operands of those who read them.
 func (o *optimiser) values(b *Block) {
-	o.b = b
-	o.nodes, o.consts, o.loaded = o.nodes[:0], o.consts[:0], o.loaded[:0]
-	o.cur = initial
-	for left := o.constIn; left != 0; left &= left - 1 {
-		r := left.first()
-		o.loaded = append(o.loaded, loaded{o.constAt[r], value(r)})
-	}
+	o.begin(b)
 	var n node
 	for i := range b.Ins {
 		n.Ins = b.Ins[i]
 		if terminates(&n.Ins) {
-			n.a, n.b, n.index, n.last = noValue, noValue, noValue, -1
+			n.a, n.b, n.index, n.out = noValue, noValue, noValue, noValue
 			o.nodes = append(o.nodes, n)
 			continue
 		}
@@ -127,11 +170,13 @@ func (o *optimiser) values(b *Block) {
 			n.b = o.constant(n.Imm)
 		}
 		switch {
+		case n.Op >= Mov && n.Op <= Popcount: // most
+			o.cur[cell(n.Dst)] = o.compute(&n)
 		case n.isMem():
 			o.memory(&n)
 			o.emit(&n)
 			if n.Dst >= 0 {
-				o.cur[n.Dst] = o.define(&n)
+				o.cur[cell(n.Dst)] = o.define(&n)
 			}
 		case n.Op == Jump:
 			o.compare(&n)
@@ -141,11 +186,11 @@ func (o *optimiser) values(b *Block) {
 			o.emit(&n)
 		case n.Op == Lea:
 			o.unlea(&n)
-			o.cur[n.Dst] = o.compute(&n)
+			o.cur[cell(n.Dst)] = o.compute(&n)
 		case n.Op == Exchange:
-			o.cur[n.Dst], o.cur[n.B] = o.cur[n.B], o.cur[n.Dst]
+			o.cur[cell(n.Dst)], o.cur[cell(n.B)] = o.cur[cell(n.B)], o.cur[cell(n.Dst)]
 		default:
-			o.cur[n.Dst] = o.compute(&n)
+			o.cur[cell(n.Dst)] = o.compute(&n)
 		}
 	}
 }
@@ -156,43 +201,39 @@ func terminates(in *Ins) bool { return in.Op >= Atomic && in.Op != Jump }
 // hasOperand reports whether an operation has an operand that is a register or constant.
 func hasOperand(op Op) bool { return op >= Mov && op <= Rol || op == Store || op == Jump }
 
-func (o *optimiser) read(r Reg) value {
-	if r == None {
-		return noValue
-	}
-	return o.cur[r]
-}
+func (o *optimiser) read(r Reg) value { return o.cur[cell(r)] }
 
 // emit adds a node. Constants that it cannot have as an operand are loaded before.
 func (o *optimiser) emit(n *node) {
-	if _, ok := o.constOf(n.a); ok {
-		n.a = o.load(n.a, n.Slot)
-	}
-	if _, ok := o.constOf(n.index); ok {
-		n.index = o.load(n.index, n.Slot)
+	if (o.kind(n.a)|o.kind(n.index))&isConstant != 0 {
+		if o.kind(n.a) == isConstant {
+			n.a = o.load(n.a, n.Slot)
+		}
+		if o.kind(n.index) == isConstant {
+			n.index = o.load(n.index, n.Slot)
+		}
 	}
 	k, constant := o.constOf(n.b)
 	if constant {
 		switch short := int64(int32(k)); {
-		case k == short && n.b < 0:
+		case k == short && !n.b.isInitial():
 		case k == short || !n.Wide:
 			k = short
 			n.b = o.constant(k)
 		case n.Op != Mov && !(n.Op == Store && n.Size < 8) && !(n.Op == And && uint64(k)>>32 == 0):
 			n.b = o.load(n.b, n.Slot)
-		case n.b >= 0:
+		case n.b.isInitial():
 			n.b = o.constant(k)
 		}
 	}
-	// Field by field: the processor waits before it reads at once what has just been written in parts.
-	o.nodes = append(o.nodes, node{})
+	o.nodes = extend(o.nodes)
 	m := &o.nodes[len(o.nodes)-1]
-	m.Ins, m.a, m.b, m.index, m.last = n.Ins, n.a, n.b, n.index, -1
+	m.Ins, m.a, m.b, m.index, m.out = n.Ins, n.a, n.b, n.index, noValue
 	if constant {
 		m.Imm = k
 	}
-	if n.Op >= LSh && n.Op <= ArSh && n.b.isDef() {
-		o.node(n.b).counts = true
+	if n.Op >= LSh && n.Op <= ArSh {
+		o.info[n.b].counts = true
 	}
 }
 
@@ -214,10 +255,10 @@ func (o *optimiser) load(v value, slot int32) value {
 
 // define gives the node that was emitted last, a copy of which is n, a value.
 func (o *optimiser) define(n *node) value {
-	at := len(o.nodes) - 1
-	m := &o.nodes[at]
-	m.last, m.bits, m.reg = int32(at), o.bitsOf(n), None
-	return firstDef + value(at)
+	at := int32(len(o.nodes) - 1)
+	v := o.add(o.bitsOf(n), 1<<(n.Op&63), at, at)
+	o.nodes[at].out = v
+	return v
 }
 
 // part computes a part of what n becomes, as wide as n. Dst is the register that it may be kept in.

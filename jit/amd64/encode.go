@@ -46,10 +46,11 @@ func start(rex byte, op uint16) (v uint64, n int) {
 	if op>>8 != 0 {
 		v, n = uint64(op>>8|op<<8), 2
 	}
+	prefix := 0 // without a branch: every other instruction has one
 	if rex != 0 {
-		v, n = v<<8|uint64(0x40|rex&0xf), n+1
+		prefix = 1
 	}
-	return v, n
+	return v<<(8*prefix) | uint64(0x40|rex&0xf)&-uint64(prefix), n + prefix
 }
 
 func (a *Assembler) opcode(rex byte, op uint16) { a.put(start(rex, op)) }
@@ -72,9 +73,24 @@ func byteREX(r Reg) byte {
 }
 
 // rr encodes op with reg in the reg field and rm in the r/m field.
-func (a *Assembler) rr(rex byte, op uint16, reg, rm Reg) {
-	v, n := start(rex|high(reg)<<2|high(rm), op)
-	a.put(v|uint64(0xc0|byte(reg)&7<<3|byte(rm)&7)<<(8*n), n+1)
+func (a *Assembler) rr(rex byte, op uint16, reg, rm Reg) { a.put(registers(rex, op, reg, rm)) }
+
+// registers is what rr encodes, as put takes it.
+func registers(rex byte, op uint16, reg, rm Reg) (v uint64, n int) {
+	v, n = start(rex|high(reg)<<2|high(rm), op)
+	return v | uint64(0xc0|byte(reg)&7<<3|byte(rm)&7)<<(8*n), n + 1
+}
+
+// rr8 is rr with an immediate of one byte.
+func (a *Assembler) rr8(rex byte, op uint16, reg, rm Reg, imm byte) {
+	v, n := registers(rex, op, reg, rm)
+	a.put(v|uint64(imm)<<(8*n), n+1)
+}
+
+// rr32 is rr with an immediate of four bytes, for an op of one.
+func (a *Assembler) rr32(rex byte, op uint8, reg, rm Reg, imm int32) {
+	v, n := registers(rex, uint16(op), reg, rm)
+	a.put(v|uint64(uint32(imm))<<(8*n), n+4)
 }
 
 // rm encodes op with reg in the reg field and m in the r/m field.
@@ -129,17 +145,15 @@ func (a *Assembler) RR(op ALU, w Width, dst, src Reg) { a.rr(w.rex(), uint16(op)
 
 // RI is op dst, imm, sign-extended.
 func (a *Assembler) RI(op ALU, w Width, dst Reg, imm int32) {
-	if imm == int32(int8(imm)) {
-		a.rr(w.rex(), 0x83, Reg(op), dst)
-		a.byte(byte(imm))
-		return
-	}
-	if dst == RAX {
+	switch {
+	case imm == int32(int8(imm)):
+		a.rr8(w.rex(), 0x83, Reg(op), dst, byte(imm))
+	case dst == RAX:
 		a.opcode(w.rex(), uint16(op)<<3|5)
-	} else {
-		a.rr(w.rex(), 0x81, Reg(op), dst)
+		a.imm32(imm)
+	default:
+		a.rr32(w.rex(), 0x81, Reg(op), dst, imm)
 	}
-	a.imm32(imm)
 }
 
 // RM is op dst, [m].
@@ -166,11 +180,10 @@ func (a *Assembler) Mov(w Width, dst, src Reg) { a.rr(w.rex(), 0x89, src, dst) }
 func (a *Assembler) MovImm(dst Reg, v uint64) {
 	switch {
 	case v>>32 == 0:
-		a.opcode(high(dst), uint16(0xb8|byte(dst)&7))
-		a.imm32(int32(uint32(v)))
+		code, n := start(high(dst), uint16(0xb8|byte(dst)&7))
+		a.put(code|v<<(8*n), n+4)
 	case int64(v) == int64(int32(v)):
-		a.rr(rexW, 0xc7, 0, dst)
-		a.imm32(int32(v))
+		a.rr32(rexW, 0xc7, 0, dst, int32(v))
 	default:
 		a.opcode(rexW|high(dst), uint16(0xb8|byte(dst)&7))
 		a.put(v, 8)
@@ -295,10 +308,10 @@ func (a *Assembler) Test(w Width, x, y Reg) { a.rr(w.rex(), 0x85, y, x) }
 func (a *Assembler) TestImm(w Width, x Reg, imm int32) {
 	if x == RAX {
 		a.opcode(w.rex(), 0xa9)
-	} else {
-		a.rr(w.rex(), 0xf7, 0, x)
+		a.imm32(imm)
+		return
 	}
-	a.imm32(imm)
+	a.rr32(w.rex(), 0xf7, 0, x, imm)
 }
 
 // ShiftImm is op dst, count.
@@ -307,8 +320,7 @@ func (a *Assembler) ShiftImm(op Shift, w Width, dst Reg, count uint8) {
 		a.rr(w.rex(), 0xd1, Reg(op), dst)
 		return
 	}
-	a.rr(w.rex(), 0xc1, Reg(op), dst)
-	a.byte(count)
+	a.rr8(w.rex(), 0xc1, Reg(op), dst, count)
 }
 
 // ShiftCL is op dst, cl.
@@ -329,12 +341,10 @@ func (a *Assembler) IMulMem(w Width, dst Reg, m Mem) { a.rm(w.rex(), 0x0faf, dst
 // IMulImm is imul dst, src, imm.
 func (a *Assembler) IMulImm(w Width, dst, src Reg, imm int32) {
 	if imm == int32(int8(imm)) {
-		a.rr(w.rex(), 0x6b, dst, src)
-		a.byte(byte(imm))
+		a.rr8(w.rex(), 0x6b, dst, src, byte(imm))
 		return
 	}
-	a.rr(w.rex(), 0x69, dst, src)
-	a.imm32(imm)
+	a.rr32(w.rex(), 0x69, dst, src, imm)
 }
 
 // Popcnt is popcnt dst, src. It needs POPCNT.
@@ -351,8 +361,7 @@ func (a *Assembler) BSwap(w Width, r Reg) {
 // Swap16 reverses the low two bytes of r and leaves the others.
 func (a *Assembler) Swap16(r Reg) {
 	a.byte(opSizeFix)
-	a.rr(0, 0xc1, Reg(Ror), r)
-	a.byte(8)
+	a.rr8(0, 0xc1, Reg(Ror), r, 8)
 }
 
 // CMov is cmov dst, src.
