@@ -186,7 +186,7 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	code.single = code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Funcs) > 0
 	if !code.noStack {
 		code.low = code.depth * prog.StackSize
-		if code.single {
+		if code.single && !low.ReadsAnywhere {
 			code.unwritten(^env.Proof.Funcs[0].Unread)
 		}
 	}

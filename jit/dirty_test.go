@@ -131,3 +131,26 @@ func TestStackOfBatch(t *testing.T) {
 		require.Zero(t, run.Ret, "run %d", i)
 	}
 }
+
+// TestStackOfProbe has a helper read stack at an address that is a number to the verifier.
+func TestStackOfProbe(t *testing.T) {
+	code := verified(t, `
+		r1 = r10
+		r1 += -8
+		r2 = 8
+		r3 = r10
+		r3 += -16
+		call bpf_probe_read_kernel
+		r0 = *(u64 *)(r10 - 8)
+		exit`)
+	writer := verified(t, "*(u64 *)(r10 - 16) = 5\nr0 = 0\nexit")
+	r := enginetest.NewRig(t)
+	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+	for range 3 {
+		_, err := writer.Run(r.CPU)
+		require.NoError(t, err)
+		r0, err := code.Run(r.CPU)
+		require.NoError(t, err)
+		require.Zero(t, r0)
+	}
+}

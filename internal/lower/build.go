@@ -339,6 +339,19 @@ func argumentsOf(fn asm.BuiltinFunc) Regs {
 	return ArgRegs & (1<<(len(proto.Args)+1) - 1)
 }
 
+// readsAnywhere reports whether a helper reads memory at addresses that are numbers to the verifier, which does
+// not know then what is read of the stack.
+func readsAnywhere(fn asm.BuiltinFunc) bool {
+	switch fn {
+	case asm.FnProbeRead, asm.FnProbeReadKernel, asm.FnProbeReadUser, asm.FnCopyFromUser,
+		asm.FnProbeReadStr, asm.FnProbeReadKernelStr, asm.FnProbeReadUserStr,
+		asm.FnTracePrintk, asm.FnTraceVprintk, asm.FnSnprintf: // their formats have pointers
+		return true
+	}
+	_, known := helper.Get(fn)
+	return !known
+}
+
 // helper returns the index in Helpers of a helper.
 func (b *builder) helper(fn asm.BuiltinFunc) int64 {
 	i := slices.Index(b.Helpers, fn)
@@ -346,6 +359,7 @@ func (b *builder) helper(fn asm.BuiltinFunc) int64 {
 		i = len(b.Helpers)
 		b.Helpers = append(b.Helpers, fn)
 		b.arguments = append(b.arguments, argumentsOf(fn))
+		b.ReadsAnywhere = b.ReadsAnywhere || readsAnywhere(fn)
 	}
 	return int64(i)
 }

@@ -181,7 +181,9 @@ type Program struct {
 	Checks       bool // some access is checked
 	Verified     bool // nothing reads r1 to r5 behind a call, nor what is not written
 	UsesPacket   bool // some instruction is LD_ABS or LD_IND
-	Without      Pass // passes that are left out
+	// ReadsAnywhere says that some helper may read stack of which the proof does not say that it is read.
+	ReadsAnywhere bool
+	Without       Pass // passes that are left out
 
 	flows     []flow    // by block, until blocks are unrolled
 	constants constancy // as optimiseBlocks has found them
