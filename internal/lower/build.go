@@ -330,10 +330,14 @@ func (b *builder) constant(in *Ins) {
 	}
 }
 
-// argumentsOf returns the registers that a helper is given.
-func argumentsOf(fn asm.BuiltinFunc) Regs {
+// argumentsOf returns the registers that a helper is given, and those that matter where a function ends,
+// if it may do so there.
+func (b *builder) argumentsOf(fn asm.BuiltinFunc) Regs {
+	if fn == asm.FnTailCall {
+		return ArgRegs | SavedRegs
+	}
 	proto, known := helper.Get(fn)
-	if !known || fn == asm.FnTracePrintk { // which has as many as its format asks for
+	if !known || !b.Verified || fn == asm.FnTracePrintk { // which has as many as its format asks for
 		return ArgRegs
 	}
 	return ArgRegs & (1<<(len(proto.Args)+1) - 1)
@@ -358,7 +362,7 @@ func (b *builder) helper(fn asm.BuiltinFunc) int64 {
 	if i < 0 {
 		i = len(b.Helpers)
 		b.Helpers = append(b.Helpers, fn)
-		b.arguments = append(b.arguments, argumentsOf(fn))
+		b.arguments = append(b.arguments, b.argumentsOf(fn))
 		b.ReadsAnywhere = b.ReadsAnywhere || readsAnywhere(fn)
 	}
 	return int64(i)

@@ -170,7 +170,7 @@ type Program struct {
 	Index   []int32           // by slot: how many instructions come before
 	Helpers []asm.BuiltinFunc // that it calls
 
-	arguments []Regs      // by index in Helpers: that they are given
+	arguments []Regs      // by index in Helpers, see argumentsOf
 	Cells     []mem.Cells // that it looks values up in
 	Shared    bool        // functions have blocks in common
 	// HasCallbacks says that helpers may call functions of the program.
@@ -251,9 +251,9 @@ func (p *Program) uses(in *Ins) (read, written Regs) {
 	switch in.Op {
 	case Helper:
 		if p.Verified {
-			return read | p.arguments[in.Imm], written | Result | ArgRegs
+			written |= ArgRegs
 		}
-		return read | ArgRegs, written | Result
+		return read | p.arguments[in.Imm], written | Result
 	case Exit:
 		return read, 0
 	case Call:

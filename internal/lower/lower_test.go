@@ -231,3 +231,11 @@ func TestManyFunctions(t *testing.T) {
 	require.True(t, low.Shared)
 	require.Less(t, time.Since(began), 5*time.Second)
 }
+
+// TestTailCallInFunction keeps what a caller finds when the target of a tail call returns, though the
+// function itself never does.
+func TestTailCallInFunction(t *testing.T) {
+	p := build(t, "call f; exit; f: call bpf_tail_call; again: r1 += 1; goto again", Env{})
+	optimiseBlocks(p)
+	require.Equal(t, SavedRegs, p.Blocks[2].LiveIn&SavedRegs)
+}
