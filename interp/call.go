@@ -57,6 +57,9 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	if err == nil {
 		err = m.execute()
 	}
+	if err != nil { // that of the run's context has no place yet, and would be counted again as the helper's
+		err, _ = vm.PlaceFault(err, m.code.p, slot)
+	}
 	r0 := m.slots[asm.R0]
 	copy(m.slots[:], saved[:])
 	m.pc, m.fpMin = savedPC, savedMin

@@ -131,11 +131,14 @@ func (m *machine) slot() int { return int(m.code.origins[int(m.pc)/opSize-1].slo
 func (m *machine) poll() error {
 	left, more, err := m.budget.Next(m.cpu, m.left)
 	m.left = left
-	if more || err != nil {
-		return err
+	if more {
+		return nil
 	}
 	slot := m.code.blockAt(m.pc)
 	m.left -= int64(m.code.index[slot])
+	if err != nil {
+		return err
+	}
 	return m.cpu.OverBudget(m.code.p, slot)
 }
 

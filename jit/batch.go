@@ -56,7 +56,6 @@ func (code *Code) RunBatch(c *vm.CPU, runs []*vm.PacketRun) (n int, insns uint64
 		b.low = b.high - uintptr((code.low-code.high+batchStack-1)&^(batchStack-1))
 	}
 	b.runs, b.next, b.done, b.given = unsafe.SliceData(runs), 0, 0, m.budget.Begin(c.Limit)
-	c.EnterFrame(0)
 	for b.next < len(runs) && !left {
 		b.end = min(b.next+batchRuns, len(runs))
 		enterBatch(m, b)

@@ -19,7 +19,6 @@ TEXT ·enterBatch(SB), NOSPLIT, $88-16
 	MOVQ R10, 72(SP)
 	MOVQ machine_cpu(R11), AX
 	MOVQ AX, 32(SP)
-	PXOR X0, X0
 
 next:
 	MOVQ batch_next(R10), CX
@@ -41,6 +40,7 @@ next:
 	MOVQ batch_frame(R10), R13
 	MOVQ batch_low(R10), AX
 	MOVQ batch_high(R10), CX
+	PXOR X0, X0
 	JMP  cleared
 
 clear:

@@ -70,6 +70,9 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 		enter(m)
 		err = m.serve()
 	}
+	if err != nil { // that of the run's context has no place yet, and would be counted again as the helper's
+		err, _ = vm.PlaceFault(err, m.code.p, slot)
+	}
 	r0 := m.result
 	m.cpu.PopFrame(depth)
 	m.regs, m.pc, m.frame, *frame = saved, pc, frame, keep

@@ -26,6 +26,7 @@ import (
 	"iter"
 	"math/bits"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/cpu"
@@ -179,7 +180,9 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	}
 	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
 	code.pure = simple && code.noStack
-	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || code.depth == 1 && len(code.entries) == 0)
+	// The target of a tail call goes on with the stack as it is, of which it may read anything.
+	alone := code.depth == 1 && len(code.entries) == 0 && !slices.Contains(low.Helpers, asm.FnTailCall)
+	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || alone)
 	code.single = code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Funcs) > 0
 	if !code.noStack {
 		code.low = code.depth * prog.StackSize

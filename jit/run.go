@@ -220,10 +220,13 @@ func (m *machine) leave(e *exit) error {
 func (m *machine) poll(e *exit) error {
 	left, more, err := m.budget.Next(m.cpu, m.left)
 	m.left = left
-	if more || err != nil {
-		return err
+	if more {
+		return nil
 	}
 	m.left -= int64(e.done)
+	if err != nil {
+		return err
+	}
 	return m.cpu.OverBudget(m.code.p, int(e.slot))
 }
 

@@ -146,15 +146,18 @@ func (v *verifier) movable(in *insn, ptr, num *reg, r asm.Register) error {
 	return v.failReg(r, CodePtrArith, errnoEACCES, "arithmetic on a pointer to %s is not allowed", kindName(ptr))
 }
 
-// saneOffset is check_reg_sane_offset for a number that is added to ptr, or for a pointer. Of a number
-// that is linked to another, Linux takes the distance for an offset.
+// saneOffset is check_reg_sane_offset for a number that is added to ptr, or for a pointer.
 func (v *verifier) saneOffset(r, ptr *reg, at asm.Register) error {
 	val, smin := int64(r.Tnum.Value), r.S64.Min
 	isConst := r.Tnum.IsConst()
 	switch {
 	case isConst && (val >= maxOffset || val <= -maxOffset):
 		return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and %d is not allowed", kindName(ptr), val)
-	case (r.isPointer() || r.link != 0) && (int64(r.off) >= maxOffset || int64(r.off) <= -maxOffset):
+	case int64(r.off) >= maxOffset || int64(r.off) <= -maxOffset:
+		if !r.isPointer() { // which is nothing bad, but Linux keeps both distances in one place
+			return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and a number that is %d more than its copy is not allowed",
+				kindName(ptr), r.off)
+		}
 		return v.failReg(at, CodePtrBounds, errnoEINVAL, "pointer to %s with an offset of %d is not allowed", kindName(ptr), r.off)
 	case smin == -1<<63:
 		return v.failReg(at, CodePtrUnbounded, errnoEINVAL, "math between a pointer to %s and a number without a lower bound is not allowed", kindName(ptr))

@@ -56,8 +56,9 @@ func (p *Program) innermostLoops() []loop {
 	n := len(p.Blocks)
 	numbers := p.memory.ints.take(4*n + 1)
 	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n),
-		loops: p.memory.loops[:0]}
+		heads: p.memory.heads[:0], loops: p.memory.loops[:0]}
 	f.walk()
+	p.memory.heads = f.heads
 	if len(f.heads) == 0 {
 		return nil
 	}

@@ -22,6 +22,7 @@ type memory struct {
 	path      []step // of a walk through blocks
 	moved     []Ins  // see sinkTo
 	loops     []loop
+	heads     []int32 // of loops
 	work      []int32 // see explore
 	literals  []int64 // see flow.constants
 	steps     []narrowStep

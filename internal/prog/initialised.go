@@ -23,7 +23,7 @@ func (s *Split) CheckReads(p *Program, ends func(slot int) bool) error {
 	s.at = cleared(s.at, len(p.Insns))
 	f := initialised{s: s, p: p, ends: ends, at: s.at}
 	f.flow(0, atEntry)
-	for slot := range p.Insns {
+	for slot := 0; s.pointers && slot < len(p.Insns); slot++ {
 		if info := s.Info(slot); info != nil && info.Kind == asm.KindLoadImm64 {
 			if target, ok := s.Target(p, slot); ok {
 				f.flow(target, allRegisters)
@@ -39,7 +39,7 @@ func (s *Split) CheckReads(p *Program, ends func(slot int) bool) error {
 		if have == 0 {
 			continue
 		}
-		if read, _ := effect(&p.Insns[slot], s.Info(slot)); read&^have != 0 {
+		if read, _ := effects[s.Row(slot)].of(&p.Insns[slot]); read&^have != 0 {
 			return p.Errorf(slot, "register r%d is read, but nothing has written it", bits.TrailingZeros16(uint16(read&^have)))
 		}
 	}
@@ -66,25 +66,24 @@ func (f *initialised) flow(slot int, have registers) {
 // walk follows the program from slot until it comes to where nothing is new.
 func (f *initialised) walk(slot int) {
 	for {
-		ins, info := &f.p.Insns[slot], f.s.Info(slot)
-		_, written := effect(ins, info)
+		_, written := effects[f.s.Row(slot)].of(&f.p.Insns[slot])
 		have := f.at[slot] | written
-		target, jumps := f.s.Target(f.p, slot)
-		switch info.Kind {
-		case asm.KindExit:
+		switch kind := f.s.Info(slot).Kind; {
+		case kind == asm.KindLoadImm64:
+			slot++ // the function that it points to is called with all registers
+		case !ends[kind]:
+		case kind == asm.KindExit:
 			return
-		case asm.KindGoto:
-			f.flow(target, have)
-			return
-		case asm.KindCallHelper, asm.KindCallKfunc:
+		case kind == asm.KindCallHelper || kind == asm.KindCallKfunc:
 			if f.ends(slot) {
 				return
 			}
-		case asm.KindLoadImm64:
-			slot++ // the function that it points to is called with all registers
 		default:
-			if jumps {
+			if target, jumps := f.s.Target(f.p, slot); jumps {
 				f.flow(target, have)
+			}
+			if kind == asm.KindGoto {
+				return
 			}
 		}
 		slot++
@@ -95,38 +94,58 @@ func (f *initialised) walk(slot int) {
 	}
 }
 
-// effect returns the registers that an instruction reads and may write, as far as it is to be
-// checked: atomic accesses are taken to read what they need and to write anything.
-func effect(ins *asm.Instruction, info *asm.Info) (read, written registers) {
-	dst, src := registers(1)<<ins.Dst, registers(1)<<ins.Src
+// effect is what instructions of a row of the opcode table read and may write, as far as it is to be
+// checked: atomic accesses are taken to read what they need and to write anything. Of dst and src, there is a
+// mask of all registers or none.
+type effect struct {
+	readDst, readSrc, writtenDst registers
+	written                      registers // beside dst
+}
+
+// effects are by the number of the row.
+var effects = func() []effect {
+	list := make([]effect, 1)
+	for _, info := range asm.Table() {
+		list = append(list, newEffect(&info))
+	}
+	return list
+}()
+
+func newEffect(info *asm.Info) (e effect) {
 	switch info.Kind {
 	case asm.KindALU:
+		e.writtenDst = allRegisters
 		if info.ALU != asm.Mov {
-			read = dst
+			e.readDst = allRegisters
 		}
 		if info.Source == asm.RegSource {
-			read |= src
+			e.readSrc = allRegisters
 		}
-		return read, dst
 	case asm.KindNeg, asm.KindToLE, asm.KindToBE, asm.KindBSwap:
-		return dst, dst
+		e.readDst, e.writtenDst = allRegisters, allRegisters
 	case asm.KindMovSX, asm.KindAddrSpaceCast, asm.KindLoad:
-		return src, dst
+		e.readSrc, e.writtenDst = allRegisters, allRegisters
 	case asm.KindLoadImm64:
-		return 0, dst
+		e.writtenDst = allRegisters
 	case asm.KindStoreImm:
-		return dst, 0
+		e.readDst = allRegisters
 	case asm.KindStoreReg:
-		return dst | src, 0
+		e.readDst, e.readSrc = allRegisters, allRegisters
 	case asm.KindJump:
+		e.readDst = allRegisters
 		if info.Source == asm.RegSource {
-			return dst | src, 0
+			e.readSrc = allRegisters
 		}
-		return dst, 0
 	case asm.KindAtomic, asm.KindLoadAcquire, asm.KindStoreRelease:
-		return 0, allRegisters
+		e.written = allRegisters
 	case asm.KindCallHelper, asm.KindCallLocal, asm.KindLoadAbs, asm.KindLoadInd:
-		return 0, resultOfCalls
+		e.written = resultOfCalls
 	}
-	return 0, 0
+	return e
+}
+
+// of returns the registers that an instruction of the row reads and may write.
+func (e *effect) of(ins *asm.Instruction) (read, written registers) {
+	dst, src := registers(1)<<(ins.Dst&15), registers(1)<<(ins.Src&15)
+	return dst&e.readDst | src&e.readSrc, dst&e.writtenDst | e.written
 }

@@ -10,6 +10,8 @@ type Split struct {
 
 	rows []uint16    // by slot: see Row
 	at   []registers // by slot: see initialised
+
+	pointers bool // some instruction takes the address of a function
 }
 
 // Info returns the row of the opcode table of the instruction at slot, nil in the second slot of a
@@ -27,7 +29,7 @@ func (p *Program) Split(s *Split) error {
 		return p.Errorf(0, "program has no instructions")
 	}
 	s.rows, s.Leader, s.Index = cleared(s.rows, n), cleared(s.Leader, n+1), cleared(s.Index, n+1)
-	s.Leader[0] = true
+	s.Leader[0], s.pointers = true, false
 	count, last, wide := int32(0), 0, false
 	for slot := 0; slot < n; slot++ {
 		ins := &p.Insns[slot]
@@ -53,6 +55,7 @@ func (p *Program) Split(s *Split) error {
 				return p.Errorf(last, "jump to instruction %d, outside of the program", target)
 			}
 			s.Leader[target] = true
+			s.pointers = s.pointers || info.Kind == asm.KindLoadImm64
 		}
 	}
 	s.Index[n] = count
@@ -80,13 +83,19 @@ var (
 // Target returns the slot that the instruction at slot jumps to, calls, or takes the address of,
 // and whether it does one of these.
 func (s *Split) Target(p *Program, slot int) (int, bool) {
-	ins := &p.Insns[slot]
-	switch s.Info(slot).Kind {
+	ins, info := &p.Insns[slot], s.Info(slot)
+	switch info.Kind {
 	case asm.KindJump, asm.KindMayGoto:
 		return slot + 1 + int(ins.Off), true
-	case asm.KindGoto, asm.KindCallLocal, asm.KindLoadImm64:
-		off, ok := ins.JumpOffset()
-		return slot + 1 + int(off), ok
+	case asm.KindGoto:
+		if info.Uses&asm.FieldImm == 0 {
+			return slot + 1 + int(ins.Off), true
+		}
+		return slot + 1 + int(ins.ImmLo()), true
+	case asm.KindCallLocal:
+		return slot + 1 + int(ins.ImmLo()), true
+	case asm.KindLoadImm64:
+		return slot + 1 + int(ins.ImmLo()), ins.Src == asm.PseudoFunc
 	}
 	return 0, false
 }

@@ -77,7 +77,7 @@ type CPU struct {
 	offeredMeta, offeredAt, offeredEnd uintptr
 
 	stack    *mem.Arena
-	maxDepth int // frames below this index may hold bytes of an earlier run
+	maxDepth int // frames below this index may hold bytes of an earlier run; the first may always
 	ctxAddr  uintptr
 	ctxLen   uintptr
 	records  []record
@@ -134,7 +134,7 @@ func (c *CPU) Begin() {
 	used := c.maxDepth * prog.StackSize
 	b := c.stack.Bytes()
 	clear(b[prog.MaxFrames*prog.StackSize-used : prog.MaxFrames*prog.StackSize])
-	c.maxDepth = 0
+	c.maxDepth = 1 // programs of one frame do not say that they use it
 }
 
 // BeginRest is Begin without the stack, for a run that began with BeginBare and turns out
@@ -366,8 +366,8 @@ func (c *CPU) window(addr uintptr) *Window {
 
 // findValue returns the map value that addr lies in.
 func (c *CPU) findValue(addr uintptr) (mem.Region, bool) {
-	if r, ok := c.findOwnValue(addr); ok {
-		return r, true
+	if m := c.mapOf(addr); m != nil {
+		return m.Find(addr)
 	}
 	for _, m := range c.granted {
 		if r, ok := m.Find(addr); ok {
@@ -377,17 +377,18 @@ func (c *CPU) findValue(addr uintptr) (mem.Region, bool) {
 	return mem.Region{}, false
 }
 
-// findOwnValue is findValue in the maps that the program itself refers to.
-func (c *CPU) findOwnValue(addr uintptr) (mem.Region, bool) {
+// mapOf returns the map that the program itself refers to and addr lies in a value of, nil if there is
+// none.
+func (c *CPU) mapOf(addr uintptr) Map {
 	for _, m := range c.Maps {
 		if m == nil {
 			continue
 		}
-		if r, ok := m.Find(addr); ok {
-			return r, true
+		if _, ok := m.Find(addr); ok {
+			return m
 		}
 	}
-	return mem.Region{}, false
+	return nil
 }
 
 // Window returns a window that admits the access, for an engine to keep with
@@ -395,6 +396,12 @@ func (c *CPU) findOwnValue(addr uintptr) (mem.Region, bool) {
 // or own, set to a map value, whose bounds never change. The error is a [*Fault].
 func (c *CPU) Window(addr uint64, size int, perm mem.Perm, own *Window) (*Window, error) {
 	a := uintptr(addr)
+	if m := own.values; m != nil && uint64(a) == addr {
+		if r, ok := m.Find(a); ok && r.Contains(a, uintptr(size)) && r.Perm&perm == perm {
+			own.Base = mem.Pointer(r.Addr)
+			return own, nil
+		}
+	}
 	if w := c.window(a); w != nil && uint64(a) == addr {
 		if w.admits(a, uintptr(size), perm) {
 			return w, nil
@@ -404,7 +411,7 @@ func (c *CPU) Window(addr uint64, size int, perm mem.Perm, own *Window) (*Window
 	if r, ok := c.findValue(a); ok && uint64(a) == addr {
 		if r.Contains(a, uintptr(size)) && r.Perm&perm == perm {
 			own.Set(r)
-			if _, kept := c.findOwnValue(a); !kept { // an inner map, which may be gone by the next run
+			if own.values = c.mapOf(a); own.values == nil { // an inner map, which may be gone by the next run
 				c.loose = append(c.loose, own)
 			}
 			return own, nil

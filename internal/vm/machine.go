@@ -78,7 +78,7 @@ func newCPU(m *Machine, id int) (*CPU, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stack of virtual CPU %d: %w", id, err)
 	}
-	c := &CPU{ID: id, M: m, stack: stack, Rand: splitmix(m.Seed + uint64(id)), Limit: DefaultLimit}
+	c := &CPU{ID: id, M: m, stack: stack, maxDepth: 1, Rand: splitmix(m.Seed + uint64(id)), Limit: DefaultLimit}
 	for i := range c.Frames {
 		c.Frames[i].Set(c.frameRegion(i))
 		c.Frames[i].resize(0)

@@ -18,6 +18,9 @@ type Window struct {
 	perm mem.Perm
 	len  uintptr
 	name string
+	// Of a window that an instruction keeps for itself: the map of the program that the region is a
+	// value of, as the next will often be. Values of a map differ in their addresses only.
+	values Map
 }
 
 // maxWindow keeps limits within 32 bits; what lies beyond it in a larger region

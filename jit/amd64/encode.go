@@ -46,10 +46,11 @@ func start(rex byte, op uint16) (v uint64, n int) {
 	if op>>8 != 0 {
 		v, n = uint64(op>>8|op<<8), 2
 	}
+	prefix := 0 // without a branch: every other instruction has one
 	if rex != 0 {
-		v, n = v<<8|uint64(0x40|rex&0xf), n+1
+		prefix = 1
 	}
-	return v, n
+	return v<<(8*prefix) | uint64(0x40|rex&0xf)&-uint64(prefix), n + prefix
 }
 
 func (a *Assembler) opcode(rex byte, op uint16) { a.put(start(rex, op)) }
