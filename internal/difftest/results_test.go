@@ -54,7 +54,8 @@ type element struct{ key, value []byte }
 // numbers differ, and memory lies elsewhere. A program that comes out differently is left out
 // only if there is a reason besides: single steps see it read stack that it has not written, or
 // come out differently among themselves in other surroundings; or, unless such programs are
-// known to be none, the verifier lets it see addresses, and the kernel's look different from
+// known to be none, it asks for the time or random numbers and differs from the kernel only, or
+// the verifier lets it see addresses, and the kernel's look different from
 // all of ours; or it is of the few that Linux's verifier makes a mistake about.
 type results struct {
 	loop, native *engineRunner
@@ -131,7 +132,11 @@ func (r *results) here(t *trial) (ok bool, differs string, err error) {
 		return false, "", nil
 	}
 	t.out.copy(&r.loop.out)
-	if ok, err = r.native.try(t, t.seed, nil); ok && err == nil && r.native.out.equal(&t.out) {
+	others := t.seed
+	if !r.comparable { // clocks and random numbers are the same, or many programs would differ
+		others = ^t.seed
+	}
+	if ok, err = r.native.try(t, others, nil); ok && err == nil && r.native.out.equal(&t.out) {
 		return true, "", nil
 	}
 	return false, r.judge(t, t.out.difference(&r.native.out, "machine code")), nil
@@ -164,6 +169,8 @@ func (r *results) there(t *trial, k kernelProgram) (string, error) {
 		r.counts.compared++
 	case fetchesFromStack(t):
 		r.counts.fetching++
+	case !r.comparable && takesChances(t.s.Prog):
+		r.counts.dependent++
 	default:
 		return r.judge(t, t.out.difference(out, "Linux")), nil
 	}
@@ -180,6 +187,21 @@ func fetchesFromStack(t *trial) bool {
 		}
 	}
 	return false
+}
+
+// takesChances reports whether a program asks for the time or random numbers, which are not the
+// kernel's: it may come out differently though no other surroundings that are tried show it.
+func takesChances(p *prog.Program) bool {
+	return slices.ContainsFunc(p.Insns, func(ins asm.Instruction) bool {
+		if ins.Kind() != asm.KindCallHelper {
+			return false
+		}
+		switch asm.BuiltinFunc(ins.Imm) {
+		case asm.FnKtimeGetNs, asm.FnKtimeGetBootNs, asm.FnGetPrandomU32:
+			return true
+		}
+		return false
+	})
 }
 
 // judge counts a program of which not all make the same, as the text says. It returns the text,
