@@ -136,7 +136,7 @@ func (a *agreement) load(list []bundled) {
 		a.load(list[n/2:])
 	default:
 		a.counts.foreign++
-		if !a.excused(answer) {
+		if !a.excused(answer) && !fetchesFromStack(list[0].trial) { // which Linux widens in callbacks, since it takes it for imprecise
 			a.t.Errorf("Linux refuses the program of seed %d: %s", list[0].seed, answer.Reason)
 		}
 	}
