@@ -197,10 +197,8 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 
 // unwritten keeps from which slot of the frame to which ones may be read before they are written.
 func (code *Code) unwritten(slots uint64) {
-	code.low, code.high = 8*bits.Len64(slots), 8*bits.TrailingZeros64(slots)
-	if slots == 0 {
-		code.high = 0
-	}
+	code.low = 8 * bits.Len64(slots)
+	code.high = min(8*bits.TrailingZeros64(slots), code.low)
 }
 
 // Without compiles the program again, without some passes.

@@ -119,17 +119,7 @@ func TestStackOfTailCall(t *testing.T) {
 func TestStackOfBatch(t *testing.T) {
 	code := verified(t, "r0 = 7\nr1 = 5\nr1 = atomic_fetch_or((u64 *)(r10 - 16), r1)\nr0 = *(u64 *)(r10 - 8)\nr0 |= r1\nexit")
 	r := enginetest.NewRig(t)
-	runs := make([]*vm.PacketRun, 3)
-	for i := range runs {
-		runs[i] = &vm.PacketRun{Ctx: uint64(r.Memory.Addr()), Ret: 9}
-	}
-	require.True(t, code.Batch(r.CPU))
-	n, _, left := code.RunBatch(r.CPU, runs)
-	require.Equal(t, len(runs), n)
-	require.False(t, left)
-	for i, run := range runs {
-		require.Zero(t, run.Ret, "run %d", i)
-	}
+	batchOfZeros(t, r, code, 3)
 }
 
 // TestStackOfProbe has a helper read stack at an address that is a number to the verifier.

@@ -149,16 +149,15 @@ func (v *verifier) movable(in *insn, ptr, num *reg, r asm.Register) error {
 // saneOffset is check_reg_sane_offset for a number that is added to ptr, or for a pointer.
 func (v *verifier) saneOffset(r, ptr *reg, at asm.Register) error {
 	val, smin := int64(r.Tnum.Value), r.S64.Min
-	isConst := r.Tnum.IsConst()
+	isConst, far := r.Tnum.IsConst(), int64(r.off) >= maxOffset || int64(r.off) <= -maxOffset
 	switch {
 	case isConst && (val >= maxOffset || val <= -maxOffset):
 		return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and %d is not allowed", kindName(ptr), val)
-	case int64(r.off) >= maxOffset || int64(r.off) <= -maxOffset:
-		if !r.isPointer() { // which is nothing bad, but Linux keeps both distances in one place
-			return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and a number that is %d more than its copy is not allowed",
-				kindName(ptr), r.off)
-		}
+	case far && r.isPointer():
 		return v.failReg(at, CodePtrBounds, errnoEINVAL, "pointer to %s with an offset of %d is not allowed", kindName(ptr), r.off)
+	case far: // which is nothing bad, but Linux keeps both distances in one place
+		return v.failReg(at, CodePtrBounds, errnoEINVAL, "math between a pointer to %s and a number that is %d more than its copy is not allowed",
+			kindName(ptr), r.off)
 	case smin == -1<<63:
 		return v.failReg(at, CodePtrUnbounded, errnoEINVAL, "math between a pointer to %s and a number without a lower bound is not allowed", kindName(ptr))
 	case smin >= maxOffset || smin <= -maxOffset:

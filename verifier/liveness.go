@@ -21,7 +21,8 @@ func (v *verifier) findLiveness() {
 					continue
 				}
 				use, def := v.registers(in)
-				if live := v.liveAfter(slot)&^def | use; live != in.live {
+				live, _ := v.liveAfter(slot)
+				if live = live&^def | use; live != in.live {
 					in.live, changed = live, true
 				}
 			}
@@ -29,15 +30,17 @@ func (v *verifier) findLiveness() {
 	}
 }
 
-func (v *verifier) liveAfter(slot int) (live uint16) {
+// liveAfter returns the registers and slots that are live behind an instruction.
+func (v *verifier) liveAfter(slot int) (live uint16, slots uint64) {
 	next, target := v.successors(slot)
 	if next >= 0 && next < len(v.insns) {
-		live = v.insns[next].live
+		live, slots = v.insns[next].live, v.insns[next].slots
 	}
 	if target >= 0 {
 		live |= v.insns[target].live
+		slots |= v.insns[target].slots
 	}
-	return live
+	return live, slots
 }
 
 const (

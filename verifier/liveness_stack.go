@@ -80,8 +80,8 @@ func (v *verifier) spreadLive(slot int) {
 		work = work[:len(work)-1]
 		for at >= 0 {
 			in, e := &v.insns[at], &v.effects[at]
-			slots := v.slotsAfter(at)&^e.write | e.read
-			if slots == in.slots {
+			_, slots := v.liveAfter(at)
+			if slots = slots&^e.write | e.read; slots == in.slots {
 				break
 			}
 			in.slots = slots
@@ -92,17 +92,6 @@ func (v *verifier) spreadLive(slot int) {
 		}
 	}
 	v.ints = work
-}
-
-func (v *verifier) slotsAfter(slot int) (slots uint64) {
-	next, target := v.successors(slot)
-	if next >= 0 && next < len(v.insns) {
-		slots = v.insns[next].slots
-	}
-	if target >= 0 {
-		slots |= v.insns[target].slots
-	}
-	return slots
 }
 
 // fallsFrom returns the instruction behind which control goes on at slot, -1 if there is none.

@@ -13,7 +13,8 @@ type FuncProof struct {
 	Reached bool
 	Stack   int // bytes of its frame that are used, from r10 down
 	// Unread says of each 8 bytes of its frame, bit 0 of those below r10, that no path reads
-	// them before it has written them all.
+	// them before it has written them all; but for helpers that read at an address which is a number
+	// to the verifier, as bpf_probe_read does.
 	Unread uint64
 }
 

@@ -45,15 +45,16 @@ func (p *Program) inlineCalls() {
 func (p *Program) predecessors() []int32 {
 	n := p.memory.ints.take(len(p.Blocks))
 	for i := range p.Blocks {
-		b := &p.Blocks[i]
-		if b.Dead {
+		if p.Blocks[i].Dead {
 			continue
 		}
-		if b.Next >= 0 {
-			n[b.Next]++
+		for _, to := range p.flows[i].successors() {
+			if to >= 0 {
+				n[to]++
+			}
 		}
-		if last := b.Last(); last != nil && (last.Jumps() || last.Op == Call) {
-			n[last.Target]++
+		if p.flows[i].last == Call {
+			n[p.Blocks[i].Last().Target]++
 		}
 	}
 	return n

@@ -8,7 +8,7 @@ func optimiseBlocks(p *Program) {
 	p.liveness()
 	p.narrowness()
 	p.constants = p.findConstants()
-	o, ways := p.optimiser(), p.ways()
+	o, ways := p.optimiser(), p.predecessors()
 	for i := range p.Blocks {
 		b, f := &p.Blocks[i], &p.flows[i]
 		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn

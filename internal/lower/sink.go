@@ -2,22 +2,6 @@ package lower
 
 import "slices"
 
-// ways counts for each block the ways that lead there from blocks of its function.
-func (p *Program) ways() []int32 {
-	ways := p.memory.ints.take(len(p.Blocks))
-	for i := range p.flows {
-		if p.Blocks[i].Dead {
-			continue
-		}
-		for _, to := range p.flows[i].successors() {
-			if to >= 0 {
-				ways[to]++
-			}
-		}
-	}
-	return ways
-}
-
 // sink moves what one way behind the jump at the end of a block needs, and the other does not, from in
 // front of the jump to the beginning of that way, if no other leads there. A way back to the beginning
 // of a loop is taken too often for that to be worth anything.
