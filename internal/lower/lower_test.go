@@ -86,7 +86,7 @@ func TestMovesAtTheEnd(t *testing.T) {
 
 // TestOperandOfAJump keeps what only the jump at the end looks at, which the moves in front of it overwrite.
 func TestOperandOfAJump(t *testing.T) {
-	p := build(t, "r3 = r2; r2 += 3; r0 = r2; if r3 < 9 goto out; r0 ^= r2; out: r0 += r2; exit", Env{})
+	p := build(t, "r3 = r2; r2 += 3; r0 = r2; if r3 < 9 goto out; r0 ^= r2; out: exit", Env{})
 	optimiseBlocks(p)
 	require.Equal(t, "r0 = r2 + 3; r1 = r2; r2 = r0; if r1 jlt 9 goto 2", p.Blocks[0].text())
 }

@@ -20,7 +20,6 @@ type memory struct {
 	regs      stock[Regs]
 	consts    stock[[framePointer]int64]
 	path      []step // of a walk through blocks
-	moved     []Ins  // see sinkTo
 	loops     []loop
 	heads     []int32 // of loops
 	work      []int32 // see explore

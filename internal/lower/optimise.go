@@ -8,7 +8,7 @@ func optimiseBlocks(p *Program) {
 	p.liveness()
 	p.narrowness()
 	p.constants = p.findConstants()
-	o, ways := p.optimiser(), p.predecessors()
+	o := p.optimiser()
 	for i := range p.Blocks {
 		b, f := &p.Blocks[i], &p.flows[i]
 		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn
@@ -16,7 +16,6 @@ func optimiseBlocks(p *Program) {
 			continue
 		}
 		o.optimise(b)
-		p.sink(int32(i), ways)
 	}
 }
 

@@ -27,7 +27,6 @@ const (
 	PassMerge                        // numbers loaded byte by byte loaded at once
 	PassLea                          // shift and addition in one; products of small constants by such
 	PassAddresses                    // base + index*scale + disp in one operand
-	PassSink                         // what one way behind a jump needs computed there
 	PassUnroll                       // small loops repeated
 	PassReassociate                  // sums of a loop's copies taken before they are added
 	PassAlign                        // loops at round addresses
@@ -36,7 +35,7 @@ const (
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "lea", "addresses", "sink", "unroll", "reassociate", "align"}
+	"merge", "lea", "addresses", "unroll", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
