@@ -51,7 +51,7 @@ func newCells(c *core, size uint32, cpus int) (cells, error) {
 	if cpuStride > math.MaxInt/2/uint64(cpus) {
 		return cells{}, fmt.Errorf("%d bytes for each of %d CPUs: %w", cpuStride, cpus, mem.ErrNoMemory)
 	}
-	a, err := mem.New(int(cpuStride) * cpus)
+	a, err := mem.NewLow(int(cpuStride) * cpus)
 	if err != nil {
 		return cells{}, err
 	}

@@ -35,11 +35,20 @@ type Arena struct {
 
 // New returns an arena of size bytes, at least 1. The error wraps ErrNoMemory
 // if the OS refuses.
-func New(size int) (*Arena, error) {
+func New(size int) (*Arena, error) { return newArena(size, false) }
+
+// maxLow is the size above which NewLow does not try: there are at most 2 GB for all.
+const maxLow = 4 << 20
+
+// NewLow is New for what machine code has the addresses of: the arena lies below 2^31, where an
+// address is an operand like any other constant, if the OS can be asked for that and has room there.
+func NewLow(size int) (*Arena, error) { return newArena(size, size <= maxLow) }
+
+func newArena(size int, low bool) (*Arena, error) {
 	if size <= 0 || size > maxArena {
 		return nil, fmt.Errorf("mem: arena of %d bytes: %w", size, ErrNoMemory)
 	}
-	res, base, err := reserve(size)
+	res, base, err := reserve(size, low)
 	if err != nil {
 		return nil, fmt.Errorf("mem: arena of %d bytes: %w: %w", size, ErrNoMemory, err)
 	}

@@ -13,7 +13,7 @@ type reservation struct {
 	words []uint64
 }
 
-func reserve(size int) (reservation, unsafe.Pointer, error) {
+func reserve(size int, _ bool) (reservation, unsafe.Pointer, error) {
 	const align = 64
 	words := make([]uint64, (size+align+7)/8)
 	base := unsafe.Pointer(&words[0])

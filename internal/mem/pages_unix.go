@@ -17,9 +17,17 @@ type reservation struct {
 	all []byte
 }
 
-func reserve(size int) (reservation, unsafe.Pointer, error) {
+func reserve(size int, low bool) (reservation, unsafe.Pointer, error) {
 	n := roundUp(size, pageSize)
-	all, err := unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|mapNoReserve)
+	const flags = unix.MAP_ANON | unix.MAP_PRIVATE | mapNoReserve
+	var all []byte
+	err := error(unix.ENOMEM)
+	if low && mapLow != 0 {
+		all, err = unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, flags|mapLow)
+	}
+	if err != nil {
+		all, err = unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, flags)
+	}
 	if err != nil {
 		return reservation{}, nil, err
 	}

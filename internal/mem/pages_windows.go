@@ -13,7 +13,7 @@ type reservation struct {
 	size int // of the pages between
 }
 
-func reserve(size int) (reservation, unsafe.Pointer, error) {
+func reserve(size int, _ bool) (reservation, unsafe.Pointer, error) {
 	n := roundUp(size, pageSize)
 	addr, err := windows.VirtualAlloc(0, uintptr(n+2*pageSize), windows.MEM_RESERVE, windows.PAGE_NOACCESS)
 	if err != nil {
