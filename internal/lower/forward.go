@@ -11,8 +11,16 @@ import (
 type stored struct {
 	v    value // of which the frame has the low size bytes
 	disp int32 // from r10
+	at   int32 // the node that stored or loaded it
 	size uint8
 }
+
+// maxStored is how many of them are kept in mind, and maxKept for how many nodes: what is not loaded again
+// occupies a register up to there.
+const (
+	maxStored = 8
+	maxKept   = 24
+)
 
 // inFrame reports whether n accesses the function's frame by r10.
 func (o *optimiser) inFrame(n *node) bool {
@@ -40,7 +48,10 @@ func (o *optimiser) overwrites(n *node) {
 // remember notes that the frame has v where n, a load or store, accesses it.
 func (o *optimiser) remember(n *node, v value) {
 	if !o.reload && !n.Signed && o.inFrame(n) {
-		o.stored = append(o.stored, stored{v, n.Disp, n.Size})
+		if len(o.stored) == maxStored {
+			o.stored = o.stored[:copy(o.stored, o.stored[1:])]
+		}
+		o.stored = append(o.stored, stored{v, n.Disp, int32(len(o.nodes)), n.Size})
 	}
 }
 
@@ -48,8 +59,9 @@ func (o *optimiser) remember(n *node, v value) {
 func (o *optimiser) frame(disp int32, size uint8) (value, bool) {
 	for i := len(o.stored) - 1; i >= 0; i-- {
 		if s := &o.stored[i]; s.disp == disp && s.size >= size {
-			o.forwarded = true
-			return s.v, !o.stale(s.v)
+			ok := len(o.nodes)-int(s.at) <= maxKept && !o.stale(s.v)
+			o.forwarded = o.forwarded || ok
+			return s.v, ok
 		}
 	}
 	return noValue, false
