@@ -26,7 +26,7 @@ var kconfig = map[string]any{"CONFIG_HZ": 250, "CONFIG_BPF": true, "CONFIG_XDP":
 // would give to the kernel, byte for byte, but for numbers that only the kernel knows.
 func TestLinkedObjects(t *testing.T) {
 	programs := 0
-	for _, dir := range []string{"testdata/elf", "testdata/bench", "testdata/bench/holdout", "testdata/bench/fresh", "testdata/examples", "loader/testdata"} {
+	for _, dir := range []string{"testdata/elf", "testdata/bench", "testdata/bench/holdout", "testdata/bench/fresh", "testdata/bench/kernels", "testdata/examples", "loader/testdata"} {
 		objects, err := filepath.Glob(filepath.Join(dir, "*.o"))
 		require.NoError(t, err)
 		for _, path := range objects {

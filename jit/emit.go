@@ -62,6 +62,7 @@ type emitter struct {
 	exits   []exit
 	resumes []resume // by exit
 	stubs   []stub
+	null    nullCheck
 	places  []byte // see Code.places
 	at      place  // the last of them
 }
@@ -83,6 +84,8 @@ type stub struct {
 	checked bool
 	count   int32
 	block   int32
+	null    bool // result has to be made zero
+	result  amd64.Reg
 }
 
 const noLabel = amd64.Label(-1)
@@ -192,6 +195,9 @@ func (e *emitter) makeStubs() {
 		case s.checked:
 			e.backTo(s.count, s.block)
 		default:
+			if s.null {
+				e.RR(amd64.Xor, amd64.W32, s.result, s.result)
+			}
 			e.count(s.count)
 			e.Jmp(e.labels[s.block])
 		}
@@ -280,6 +286,10 @@ func (e *emitter) makeBlock(i int32) {
 		last = in.Slot
 		e.pending = e.base + e.p.Index[last]
 		e.begins(last)
+		if in.Op == lower.Lookup && e.checksNull(in, b.Ins[j+1:]) {
+			e.lookupOrJump(in, &b.Ins[j+1])
+			break
+		}
 		e.instruction(in)
 	}
 	if in := b.Last(); in != nil && (in.Ends() || in.Op == lower.Repeat) {
@@ -401,7 +411,7 @@ func (e *emitter) instruction(in *lower.Ins) {
 		e.base = e.pending - e.p.Index[in.Imm]
 	case lower.Helper:
 		e.helper(in)
-	case lower.Packet:
+	case lower.LoadPacket:
 		e.packet(in)
 	case lower.Exit:
 		e.pending++

@@ -228,7 +228,7 @@ func (e *emitter) shift(op amd64.Shift, in *lower.Ins) {
 		e.copyTo(dst, in.A, w)
 		e.ShiftCL(op, w, dst)
 		return
-	case in.Private && in.A != lower.Count:
+	case in.Scale != 0 && in.A != lower.Count:
 		e.Mov(amd64.W32, amd64.RCX, b)
 		e.copyTo(dst, in.A, w)
 		e.ShiftCL(op, w, dst)

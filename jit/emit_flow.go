@@ -52,12 +52,19 @@ func (e *emitter) jump(in *lower.Ins) {
 		return
 	}
 	target := e.labels[in.Target]
+	s := stub{block: in.Target}
 	if n := e.pending - e.entry[in.Target]; e.known[in.Target] && n != 0 && e.leaves(in.Target) {
-		target = e.NewLabel()
-		e.stubs = append(e.stubs, stub{label: target, count: n, block: in.Target})
+		s.count = n
 	} else {
 		// Both ways are adjusted, in front of the comparison, which needs the flags.
 		e.settle(in.Target)
+	}
+	s.null = in.Cond == asm.JEq && e.null.length != 0 && e.p.LiveAt(in.Target).Has(in.A)
+	if s.count != 0 || s.null {
+		s.result = reg(in.A)
+		target = e.NewLabel()
+		s.label = target
+		e.stubs = append(e.stubs, s)
 	}
 	e.Jcc(e.compare(in), target)
 }
@@ -154,6 +161,12 @@ func (e *emitter) compare(in *lower.Ins) amd64.Cond {
 	w, a := width(in.Wide), reg(in.A)
 	cond, bits := conditionOf[in.Cond], in.Cond == asm.JSet || in.Cond == lower.NotSet
 	switch {
+	case e.null.length != 0:
+		e.RI(amd64.Cmp, amd64.W32, e.null.key, e.null.length)
+		if in.Cond == asm.JNE {
+			return amd64.B
+		}
+		return amd64.AE
 	case bits && in.B != lower.None:
 		e.Test(w, a, reg(in.B))
 	case bits && (w == amd64.W32 || fits(in.Imm)):

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"unsafe"
 
+	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/lower"
 	"github.com/sandbpf/sandbpf/internal/vm"
 	"github.com/sandbpf/sandbpf/jit/amd64"
@@ -17,27 +18,94 @@ const (
 
 // lookup finds a value of an array by the index in memory; see maps.Header for the layout.
 func (e *emitter) lookup(in *lower.Ins) {
-	cells, dst := &e.p.Cells[in.Imm], reg(in.Dst)
-	e.Load(4, false, dst, e.mem(in))
-	e.RI(amd64.Cmp, amd64.W32, dst, int32(cells.Len))
+	dst := reg(in.Dst)
+	key := e.key(in, dst)
+	e.RI(amd64.Cmp, amd64.W32, key, int32(e.p.Cells[in.Imm].Len))
 	inside := e.JccShort(amd64.B)
 	e.RR(amd64.Xor, amd64.W32, dst, dst)
 	none := e.JmpShort()
 	e.Land(inside)
-	if s := cells.Stride; s&(s-1) == 0 {
-		e.ShiftImm(amd64.Shl, amd64.W64, dst, uint8(bits.TrailingZeros64(s)))
-	} else {
-		e.IMulImm(amd64.W64, dst, dst, int32(s))
+	e.valueAt(in, dst, key)
+	e.Land(none)
+}
+
+// nullCheck is the comparison of what a lookup has found with zero, as that of the index with the length of
+// the array. Where it is not one of the array, the result is not zero yet.
+type nullCheck struct {
+	key    amd64.Reg
+	length int32 // 0: the jump at hand is none
+}
+
+// checksNull reports whether all that follows the lookup in is a comparison of its result with zero.
+func (e *emitter) checksNull(in *lower.Ins, rest []lower.Ins) bool {
+	if len(rest) != 1 || rest[0].Op != lower.Jump {
+		return false
 	}
-	e.MovImm(scratch, cells.Base)
-	e.RR(amd64.Add, amd64.W64, dst, scratch)
+	j := &rest[0]
+
+	return j.Wide && j.A == in.Dst && j.B == lower.None && j.Imm == 0 && (j.Cond == asm.JEq || j.Cond == asm.JNE) &&
+		!e.checked(j.Slot, j.Target)
+}
+
+// lookupOrJump is a lookup whose result is compared with zero by the jump that follows.
+func (e *emitter) lookupOrJump(in, jump *lower.Ins) {
+	key := e.key(in, scratch2)
+	if key == reg(in.Dst) {
+		key = scratch2
+		e.Mov(amd64.W32, key, reg(in.Dst))
+	}
+	e.valueAt(in, reg(in.Dst), key)
+	e.null = nullCheck{key, int32(e.p.Cells[in.Imm].Len)}
+	e.pending = e.base + e.p.Index[jump.Slot]
+	e.begins(jump.Slot)
+	e.jump(jump)
+	if jump.Cond == asm.JNE && e.p.LiveAt(e.p.Blocks[e.block].Next).Has(in.Dst) {
+		e.RR(amd64.Xor, amd64.W32, reg(in.Dst), reg(in.Dst))
+	}
+	e.null = nullCheck{}
+}
+
+// key returns the register that has the index for a lookup: to, if it has to be loaded.
+func (e *emitter) key(in *lower.Ins, to amd64.Reg) amd64.Reg {
+	if in.B != lower.None {
+		return reg(in.B)
+	}
+	e.Load(4, false, to, e.mem(in))
+	return to
+}
+
+// valueAt computes the address of an array's value whose index is in key.
+func (e *emitter) valueAt(in *lower.Ins, dst, key amd64.Reg) {
+	cells := &e.p.Cells[in.Imm]
+	low := fits(int64(cells.Base))
+	switch s := cells.Stride; {
+	case low && s <= 8 && s&(s-1) == 0:
+		e.LeaScaled(amd64.W64, dst, key, uint8(s), int32(cells.Base))
+	case s&(s-1) == 0:
+		if dst != key {
+			e.Mov(amd64.W64, dst, key)
+		}
+		e.ShiftImm(amd64.Shl, amd64.W64, dst, uint8(bits.TrailingZeros64(s)))
+		e.addBase(dst, cells.Base)
+	default:
+		e.IMulImm(amd64.W64, dst, key, int32(s))
+		e.addBase(dst, cells.Base)
+	}
 	if cells.CPUStride != 0 {
 		e.Load(8, false, scratch, onStackCPU)
 		e.Load(8, false, scratch, amd64.At(scratch, cpuID))
 		e.IMulImm(amd64.W64, scratch, scratch, int32(cells.CPUStride))
 		e.RR(amd64.Add, amd64.W64, dst, scratch)
 	}
-	e.Land(none)
+}
+
+func (e *emitter) addBase(dst amd64.Reg, base uint64) {
+	if fits(int64(base)) {
+		e.RI(amd64.Add, amd64.W64, dst, int32(base))
+		return
+	}
+	e.MovImm(scratch, base)
+	e.RR(amd64.Add, amd64.W64, dst, scratch)
 }
 
 // random is what [vm.CPU.Random] does.

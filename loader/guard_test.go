@@ -21,7 +21,7 @@ import (
 func objects(t testing.TB) map[string][]byte {
 	t.Helper()
 	out := make(map[string][]byte)
-	for _, pattern := range []string{"testdata/*.o", "../testdata/elf/*.o", "../testdata/bench/*.o", "../testdata/bench/holdout/*.o", "../testdata/bench/fresh/*.o", "../testdata/examples/*.o"} {
+	for _, pattern := range []string{"testdata/*.o", "../testdata/elf/*.o", "../testdata/bench/*.o", "../testdata/bench/holdout/*.o", "../testdata/bench/fresh/*.o", "../testdata/bench/kernels/*.o", "../testdata/examples/*.o"} {
 		paths, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, path := range paths {

@@ -52,7 +52,7 @@ func objects(t *testing.T) []object {
 		}
 		list = append(list, o)
 	}
-	for _, pattern := range []string{"bench/*.o", "bench/holdout/*.o", "bench/fresh/*.o"} { // which all run in Linux
+	for _, pattern := range []string{"bench/*.o", "bench/holdout/*.o", "bench/fresh/*.o", "bench/kernels/*.o"} { // which all run in Linux
 		names, err := filepath.Glob(filepath.Join(testdata, pattern))
 		require.NoError(t, err)
 		for _, name := range names {

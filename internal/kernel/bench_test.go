@@ -43,7 +43,7 @@ func benchObjects(t testing.TB) []string {
 	for _, folder := range []struct {
 		name    string
 		objects int
-	}{{"", 13}, {"holdout", 12}, {"fresh", 14}} {
+	}{{"", 13}, {"holdout", 12}, {"fresh", 14}, {"kernels", 12}} {
 		objects, err := filepath.Glob(filepath.Join(benchDir, folder.name, "*.o"))
 		require.NoError(t, err)
 		require.Len(t, objects, folder.objects, folder.name)

@@ -78,7 +78,7 @@ func (a *allocation) place(n *node, at int32) bool {
 			a.holds[cell(r)] = n.out
 		}
 		if in.shifts() {
-			in.Private = r != Count && a.free(Count, at)
+			in.Scale = uint8(number(r != Count && a.free(Count, at)))
 		}
 	}
 	return true

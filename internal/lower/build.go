@@ -87,12 +87,17 @@ func (b *builder) translate() error {
 	}
 	b.Blocks, b.flows = m.blocks.cut(int(n)), m.flows.cut(int(n))
 	b.pool = b.room(len(insns))
-	current := -1
+	current, open := -1, -1
 	for slot := 0; slot < len(insns); slot++ {
 		if b.split.Leader[slot] {
-			b.close(current, slot, int32(current+1))
 			current++
 			b.Blocks[current] = Block{Start: int32(slot), Next: -1, Func: -1}
+			if b.goesOn(slot) {
+				b.Blocks[current].Dead, b.flows[current] = true, flow{next: -1, target: -1}
+			} else {
+				b.close(open, slot, int32(current))
+				open = current
+			}
 		}
 		b.slot = slot
 		if err := b.instruction(&insns[slot]); err != nil {
@@ -102,8 +107,18 @@ func (b *builder) translate() error {
 			slot++
 		}
 	}
-	b.close(current, len(insns), -1)
+	b.close(open, len(insns), -1)
 	return nil
+}
+
+// goesOn reports whether the block that is being made goes on at slot: behind the call of a helper that has
+// become part of it.
+func (b *builder) goesOn(slot int) bool {
+	if len(b.pool) == 0 || b.split.Named[slot] {
+		return false
+	}
+	last := &b.pool[len(b.pool)-1]
+	return int(last.Slot) == slot-1 && (last.Op == Lookup || last.Op == CPUID || last.Op == Random)
 }
 
 // close ends a block in front of a slot, where another begins.
@@ -197,7 +212,9 @@ func (b *builder) immediate(ins *asm.Instruction) error {
 // function's own frame, by r10, which the interpreter takes for granted as well.
 func (b *builder) prove(in *Ins) {
 	in.Check = !onStack(in)
-	in.Private = !in.Check
+	if !in.Check {
+		in.Place = Frame
+	}
 	if b.env.Proof == nil {
 		return
 	}
@@ -207,12 +224,14 @@ func (b *builder) prove(in *Ins) {
 	}
 	switch a.Memory {
 	case verifier.MemStack, verifier.MemMapValue, verifier.MemMapKey, verifier.MemPacket, verifier.MemSized:
-		in.Check = false
-		in.Private = a.Memory == verifier.MemStack || a.Memory == verifier.MemPacket
+		in.Check, in.Place = false, places[a.Memory]
 	case verifier.MemCtx:
 		b.proveCtx(in, a)
 	}
 }
+
+// places are by kind of memory. What helpers hand out as memory of some size may be a frame.
+var places = [...]Place{verifier.MemStack: Frame, verifier.MemMapValue: Shared, verifier.MemPacket: Packet, verifier.MemMixed: Anywhere}
 
 // proveCtx is prove for an access to the context, whose pointer fields stand for
 // what they do not hold.
@@ -300,7 +319,7 @@ func (b *builder) control(ins *asm.Instruction, info *asm.Info) error {
 		in.Op = Fault // like the call of a helper that is not there
 	case asm.KindLoadAbs, asm.KindLoadInd:
 		b.UsesPacket = true
-		in.Op, in.Size, in.Imm = Packet, uint8(info.Size.Bytes()), ins.Imm
+		in.Op, in.Size, in.Imm = LoadPacket, uint8(info.Size.Bytes()), ins.Imm
 		if info.Kind == asm.KindLoadInd {
 			in.B = Reg(ins.Src)
 		}

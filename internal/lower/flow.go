@@ -182,7 +182,7 @@ func (in *Ins) widens() Regs {
 		return 0
 	case in.Op == Call:
 		return ^SavedRegs
-	case in.Op == Helper || in.Op == Packet || in.Op == Atomic && in.Imm == int64(asm.AtomicCmpXchg):
+	case in.Op == Helper || in.Op == LoadPacket || in.Op == Atomic && in.Imm == int64(asm.AtomicCmpXchg):
 		return Result
 	}
 	return 0

@@ -101,7 +101,7 @@ func (b *builder) describe(f *Func, block int32, callees []int32) []int32 {
 		callees = append(callees, b.FuncOf[b.Blocks[block].Last().Target])
 	case Helper:
 		f.Calls, f.Frameless = f.Calls || b.HasCallbacks, false
-	case Packet, MayGoto:
+	case LoadPacket, MayGoto:
 		f.Frameless = false
 	}
 	return callees

@@ -52,7 +52,7 @@ const (
 	Exchange    // Dst and B change places
 	Load        // Dst = Size bytes at Mem, Signed or not
 	LoadCtx     // Dst = what the pointer field of the context stands for, which is number Imm
-	Lookup      // Dst = address of the value in Program.Cells[Imm] whose index is at Mem, or 0
+	Lookup      // Dst = address of the value in Program.Cells[Imm] whose index is B or, if that is None, at Mem; or 0
 	CPUID       // Dst = number of the CPU
 	Random      // Dst = next number of the CPU's generator
 	Store       // Size bytes at Mem = Src
@@ -62,12 +62,12 @@ const (
 	Atomic      // the operation Imm, an [asm.AtomicOp], of the memory at Mem and B
 	LoadAcquire
 	StoreRelease
-	Jump    // to Target if A Cond Src
-	Goto    // to Target
-	MayGoto // to Target if the frame's loops are used up
-	Call    // the function that begins at block Target
-	Helper  // number Imm of Program.Helpers
-	Packet  // LD_ABS, LD_IND
+	Jump       // to Target if A Cond Src
+	Goto       // to Target
+	MayGoto    // to Target if the frame's loops are used up
+	Call       // the function that begins at block Target
+	Helper     // number Imm of Program.Helpers
+	LoadPacket // LD_ABS, LD_IND
 	Exit
 	Fault  // an instruction that nothing can execute
 	Guard  // to Target, the loop as it was, if fewer than Imm instructions of the slice are left, or A - (B or Disp) is no multiple of Scale
@@ -81,20 +81,32 @@ type Ins struct {
 	Wide   bool // on 64 bits; else on 32, and the upper half of Dst becomes zero
 	Signed bool
 	Check  bool // it is not proved that the access is allowed
-	// Private says that nobody else writes to the memory while the program runs; of a shift by a
-	// register, that nobody needs what r4 holds, see Count.
-	Private bool
-	Size    uint8
-	Scale   uint8
-	Dst     Reg
-	A, B    Reg
-	Index   Reg
-	Cond    asm.JumpOp // or NotSet
-	Disp    int32
-	Target  int32 // block
-	Slot    int32 // of the program's instruction
-	Imm     int64
+	Place  Place
+	Size   uint8
+	Scale  uint8 // of Index; of a shift by a register, not 0 if nobody needs what r4 holds, see Count
+	Dst    Reg
+	A, B   Reg
+	Index  Reg
+	Cond   asm.JumpOp // or NotSet
+	Disp   int32
+	Target int32 // block
+	Slot   int32 // of the program's instruction
+	Imm    int64
 }
+
+// Place is what is known of the memory that an access goes to.
+type Place uint8
+
+// The places.
+const (
+	Anywhere Place = iota
+	Shared         // in no frame; others may write to it while the program runs
+	Packet
+	Frame // of the function, or of one that has called it
+)
+
+// private reports whether nobody else writes there while the program runs.
+func (p Place) private() bool { return p >= Packet }
 
 // Count is the register that the machine has counts of shifts in.
 const Count = Reg(asm.R4)
@@ -261,7 +273,7 @@ func (p *Program) uses(in *Ins) (read, written Regs) {
 			return ArgRegs | bit(framePointer), Result | ArgRegs
 		}
 		return AllRegs, 0
-	case Packet, Fault:
+	case LoadPacket, Fault:
 		return AllRegs, 0
 	case Atomic:
 		if in.Imm == int64(asm.AtomicCmpXchg) {
@@ -273,7 +285,7 @@ func (p *Program) uses(in *Ins) (read, written Regs) {
 
 // spoils returns the registers that a call changes, as far as the program can tell.
 func (in *Ins) spoils() Regs {
-	if in.Op == Helper || in.Op == Call || in.Op == Packet {
+	if in.Op == Helper || in.Op == Call || in.Op == LoadPacket {
 		return ^SavedRegs
 	}
 	return 0

@@ -127,7 +127,7 @@ func (o *optimiser) undisturbed(list []piece) bool {
 	var own uint64 // the loads, counted from begin
 	for _, p := range list {
 		begin = min(begin, p.node)
-		private = private && o.nodes[p.node].Private
+		private = private && o.nodes[p.node].Place.private()
 	}
 	if len(o.nodes)-int(begin) > 64 {
 		return false

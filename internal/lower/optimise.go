@@ -27,6 +27,14 @@ func (p *Program) LiveBehind(block int32) Regs {
 	return p.Blocks[block].LiveOut
 }
 
+// LiveAt returns the registers that somebody reads at the beginning of a block or behind.
+func (p *Program) LiveAt(block int32) Regs {
+	if !p.does(PassBlocks) {
+		return AllRegs
+	}
+	return p.Blocks[block].LiveIn
+}
+
 // optimiseJoined rewrites the blocks that have been put together of others.
 func optimiseJoined(p *Program) {
 	if !p.does(PassBlocks) {
@@ -59,12 +67,22 @@ func (o *optimiser) optimise(b *Block) {
 		live = live&^written | read
 	}
 	o.enter(b)
+	o.reload, o.forwarded = !o.does(PassForward), false
+	ok := o.try(b, live)
+	if !ok && o.forwarded { // what the program keeps in its frame has no place in registers
+		o.reload = true
+		ok = o.try(b, live)
+	}
+	if ok {
+		b.Ins = p.replace(b.Ins, o.result)
+	}
+}
+
+// try makes of a block what the optimiser has as its result, unless there are not enough registers.
+func (o *optimiser) try(b *Block, live Regs) (ok bool) {
 	o.values(b)
 	o.need(live)
 	o.leas()
-	out, ok := o.allocate(o.result[:0], live)
-	o.result = out[:0]
-	if ok {
-		b.Ins = p.replace(b.Ins, out)
-	}
+	o.result, ok = o.allocate(o.result[:0], live)
+	return ok
 }

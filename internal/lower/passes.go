@@ -26,6 +26,7 @@ const (
 	PassLowest                       // x & (x-1) for x ^ (x & -x)
 	PassMerge                        // numbers loaded byte by byte loaded at once
 	PassLea                          // shift and addition in one; products of small constants by such
+	PassForward                      // what was stored into the frame not loaded again
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
 	PassReassociate                  // sums of a loop's copies taken before they are added
@@ -35,7 +36,7 @@ const (
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "lea", "addresses", "unroll", "reassociate", "align"}
+	"merge", "lea", "forward", "addresses", "unroll", "reassociate", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {

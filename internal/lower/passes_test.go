@@ -24,6 +24,7 @@ var shows = map[Pass]string{
 	PassLowest:      "r2 = r1; r2 = -r2; r2 &= r1; r0 = r1; r0 ^= r2; exit",
 	PassMerge:       "r3 = *(u8 *)(r10 - 8); r4 = *(u8 *)(r10 - 7); r4 <<= 8; r4 |= r3; r0 = r4; exit",
 	PassLea:         "r0 = r1; r0 <<= 2; r0 += r2; exit",
+	PassForward:     "*(u64 *)(r10 - 8) = r1; r0 = *(u64 *)(r10 - 8); exit",
 	PassAddresses:   "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 	PassReassociate: "r0 = 0; r3 = r2; r3 += 64; again: r1 = *(u8 *)(r2 + 0); r0 += r1; r2 += 1; if r2 != r3 goto again; exit",

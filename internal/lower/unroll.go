@@ -100,7 +100,8 @@ func (u *unroller) repeat(l *loop) {
 	if l.tail > 0 {
 		firstCopy += l.tail + 1
 	}
-	edge := Block{Start: head.Start, End: head.Start, Func: head.Func, Next: firstCopy, LoopHead: head.LoopHead, Guard: true}
+	edge := Block{Start: head.Start, End: head.Start, Func: head.Func, Next: firstCopy, LoopHead: head.LoopHead, Guard: true,
+		LiveIn: head.LiveIn, LiveOut: head.LiveIn}
 	in := Ins{Op: Guard, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: u.slow[l.head()]}
 	if l.joined {
 		in.A, in.B, in.Disp, in.Scale = l.count.reg, l.count.limit, l.count.limitAt, uint8(l.count.step)*uint8(l.copies)

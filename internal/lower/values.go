@@ -51,8 +51,12 @@ type optimiser struct {
 	info    []info // by value
 	nodes   []node
 	loaded  []loaded // constants that are in registers
-	result  []Ins
-	moving  []Ins // see allocation.moves
+	stored  []stored // what is in the frame
+	found   []value  // addresses of arrays' values
+	// Loads from the frame are made although the block knows what is there; some was not made.
+	reload, forwarded bool
+	result            []Ins
+	moving            []Ins // see allocation.moves
 }
 
 // cell returns where the value for a register is in a list that also has one for None.
@@ -141,6 +145,7 @@ func (o *optimiser) now(v value) value { return o.cur[cell(Reg(v-1))] }
 // begin forgets the last block.
 func (o *optimiser) begin(b *Block) {
 	o.b, o.nodes, o.loaded, o.cur = b, o.nodes[:0], o.loaded[:0], atBegin.cur
+	o.stored, o.found = o.stored[:0], o.found[:0]
 	o.info = append(o.info[:0], atBegin.info[:]...)
 	for left := b.NarrowIn; left != 0; left &= left - 1 {
 		o.info[initial(left.first())].bits = lowBits
@@ -173,14 +178,14 @@ func (o *optimiser) values(b *Block) {
 		case n.Op >= Mov && n.Op <= Popcount: // most
 			o.cur[cell(n.Dst)] = o.compute(&n)
 		case n.isMem():
-			o.memory(&n)
-			o.emit(&n)
-			if n.Dst >= 0 {
-				o.cur[cell(n.Dst)] = o.define(&n)
-			}
+			o.access(&n)
 		case n.Op == Jump:
 			o.compare(&n)
-			o.emit(&n)
+			if o.decide(&n); n.Op != Nop {
+				o.emit(&n)
+			}
+		case n.Op == Lookup:
+			o.cur[cell(n.Dst)] = o.lookup(&n)
 		case n.Op == Nop:
 		case n.Op == Enter || n.Op == Leave || n.Op == Hop:
 			o.emit(&n)
@@ -193,6 +198,25 @@ func (o *optimiser) values(b *Block) {
 			o.cur[cell(n.Dst)] = o.compute(&n)
 		}
 	}
+}
+
+// access is values for a load or store.
+func (o *optimiser) access(n *node) {
+	o.memory(n)
+	if n.Op == Store {
+		o.overwrites(n)
+		v := n.b
+		o.emit(n)
+		o.remember(n, v)
+		return
+	}
+	v, ok := o.forward(n)
+	if !ok {
+		o.emit(n)
+		v = o.define(n)
+		o.remember(n, v)
+	}
+	o.cur[cell(n.Dst)] = v
 }
 
 // terminates reports whether in needs its operands where the program has them.

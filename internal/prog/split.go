@@ -6,6 +6,7 @@ import "github.com/sandbpf/sandbpf/asm"
 // behind each instruction that jumps, calls, returns, or that an engine may leave to others.
 type Split struct {
 	Leader []bool  // by slot, and behind the last: a block begins here
+	Named  []bool  // by slot: something jumps to it, calls it, or takes its address
 	Index  []int32 // by slot, and behind the last: how many instructions come before
 
 	rows []uint16    // by slot: see Row
@@ -29,6 +30,7 @@ func (p *Program) Split(s *Split) error {
 		return p.Errorf(0, "program has no instructions")
 	}
 	s.rows, s.Leader, s.Index = cleared(s.rows, n), cleared(s.Leader, n+1), cleared(s.Index, n+1)
+	s.Named = cleared(s.Named, n)
 	s.Leader[0], s.pointers = true, false
 	count, last, wide := int32(0), 0, false
 	for slot := 0; slot < n; slot++ {
@@ -54,7 +56,7 @@ func (p *Program) Split(s *Split) error {
 			if target < 0 || target >= n {
 				return p.Errorf(last, "jump to instruction %d, outside of the program", target)
 			}
-			s.Leader[target] = true
+			s.Leader[target], s.Named[target] = true, true
 			s.pointers = s.pointers || info.Kind == asm.KindLoadImm64
 		}
 	}
