@@ -55,7 +55,8 @@ func (e *emitter) divideBy(b amd64.Reg, in *lower.Ins, signed bool) {
 	e.restore(dst)
 }
 
-// divideUnsigned divides a by b unless test, a register that holds b, is zero.
+// divideUnsigned divides a by b unless test, a register that holds b, is zero. It does not look whether
+// both would fit into 32 bits: on Zen 5 a division takes as long as its quotient, whatever its width.
 func (e *emitter) divideUnsigned(w amd64.Width, a, b, test amd64.Reg) {
 	e.Test(w, test, test)
 	skip := e.JccShort(amd64.E)
