@@ -91,16 +91,25 @@ func (o *optimiser) identity(n *node) bool {
 	return false
 }
 
-// strength replaces multiplications and divisions by powers of two, and divides on 32 bits
-// where that is the same.
+// strength replaces multiplications and divisions by powers of two, signed divisions of what is not
+// negative, and divides on 32 bits where that is the same.
 func (o *optimiser) strength(n *node) bool {
-	if (n.Op == Div || n.Op == Mod) && n.Wide && o.narrow(n.a) && o.narrow(n.b) {
+	signed := n.Op == SDiv || n.Op == SMod
+	switch {
+	case n.Op == Mul:
+	case signed && !o.negative(n, n.a) && !o.negative(n, n.b):
+		n.Op -= SDiv - Div
+		return true
+	case !signed && n.Wide && o.narrow(n.a) && o.narrow(n.b):
 		n.Wide = false
 		return true
 	}
 	k, ok := o.constOf(n.b)
 	if !ok {
 		return false
+	}
+	if signed {
+		return o.byOne(n, k)
 	}
 	u := uint64(k)
 	if !n.Wide {
@@ -116,8 +125,32 @@ func (o *optimiser) strength(n *node) bool {
 		n.Op, n.b = RSh, o.constant(int64(bits.TrailingZeros64(u)))
 	case Mod:
 		n.Op, n.b = And, o.constant(int64(u-1))
-	default:
+	}
+	return true
+}
+
+// negative reports whether v may be a negative number to n.
+func (o *optimiser) negative(n *node, v value) bool {
+	if n.Wide {
+		return o.bits(v)>>63 != 0
+	}
+	return o.bits(v)>>31&1 != 0
+}
+
+// byOne replaces signed divisions by 1 and -1.
+func (o *optimiser) byOne(n *node, k int64) bool {
+	if !n.Wide {
+		k = int64(int32(k))
+	}
+	switch {
+	case k != 1 && k != -1:
 		return false
+	case n.Op == SMod:
+		n.Op, n.a, n.b = Mov, noValue, o.constant(0)
+	case k == 1:
+		n.Op, n.a, n.b = Mov, noValue, n.a
+	default:
+		n.Op, n.b = Neg, noValue
 	}
 	return true
 }

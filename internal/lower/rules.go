@@ -37,7 +37,7 @@ func (o *optimiser) rewrite(n *node, a, b kinds) bool {
 		return o.rewriteAdd(n, a, b)
 	case Sub:
 		return b&isConstant != 0 && o.identity(n) || either&masks != 0 && o.does(PassLowest) && o.lowest(n)
-	case Mul, Div, Mod:
+	case Mul, Div, Mod, SDiv, SMod:
 		return o.does(PassStrength) && o.strength(n) || b&isConstant != 0 && o.does(PassLea) && o.product(n)
 	case And:
 		return b&isConstant != 0 && o.identity(n) || o.widens(n)

@@ -79,17 +79,18 @@ const (
 	Sar Shift = 7
 )
 
-// Unary is an operation of one register, by its number in opcodes. Mul, Div and IDiv
-// have RDX:RAX as the other operand.
+// Unary is an operation of one register, by its number in opcodes. Mul, IMulWide, Div
+// and IDiv have RDX:RAX as the other operand.
 type Unary uint8
 
 // The unary operations.
 const (
-	Not  Unary = 2
-	Neg  Unary = 3
-	Mul  Unary = 4
-	Div  Unary = 6
-	IDiv Unary = 7
+	Not      Unary = 2
+	Neg      Unary = 3
+	Mul      Unary = 4
+	IMulWide Unary = 5 // the whole product, of which IMul has half
+	Div      Unary = 6
+	IDiv     Unary = 7
 )
 
 // Cond is a condition of flags, by its number in opcodes.

@@ -88,6 +88,7 @@ func TestEncoding(t *testing.T) {
 		{func(a *Assembler) { a.Unary(Neg, W32, RAX) }, "f7d8", "neg eax"},
 		{func(a *Assembler) { a.Unary(Not, W64, RAX) }, "48f7d0", "not rax"},
 		{func(a *Assembler) { a.Unary(Mul, W64, R11) }, "49f7e3", "mul r11"},
+		{func(a *Assembler) { a.Unary(IMulWide, W64, RSI) }, "48f7ee", "imul rsi"},
 		{func(a *Assembler) { a.SignExtendRAX(W32); a.SignExtendRAX(W64) }, "994899", "cdq; cqo"},
 		{func(a *Assembler) { a.IMul(W64, RAX, R9) }, "490fafc1", "imul rax, r9"},
 		{func(a *Assembler) { a.IMulMem(W64, RAX, At(RDI, 8)) }, "480faf4708", "imul rax, qword ptr [rdi+0x8]"},
