@@ -134,3 +134,64 @@ func TestInlinedLookups(t *testing.T) {
 		require.NoError(t, cells.Close())
 	}
 }
+
+// TestLookupsOfStoredKeys looks up keys that the program has stored just before, so that the compiler knows
+// the register that they are in, and in part that they are keys of the array; where they are none, the
+// program goes on with the zero that it has got.
+func TestLookupsOfStoredKeys(t *testing.T) {
+	const head = `
+		r2 = *(u32 *)(r1 + 0)
+		r3 = *(u32 *)(r1 + 4)
+		r4 = r2
+		r4 += 8
+		if r4 > r3 goto fail
+		r7 = *(u64 *)(r2 + 0)
+		`
+	const lookup = `
+		r2 = r10
+		r2 += -8
+		r1 = map[cells]
+		call bpf_map_lookup_elem
+		`
+	const none = "r0 += 7\nexit\n"
+	const found = `
+		r6 = *(u32 *)(r0 + 4)
+		r6 += 1
+		*(u32 *)(r0 + 4) = r6
+		r0 = r6
+		r0 += 100
+		exit
+		`
+	const fail = "fail: r0 = -1\nexit"
+	stores := []string{"*(u32 *)(r10 - 8) = r7", "*(u64 *)(r10 - 8) = r7", "r7 &= 1\n*(u32 *)(r10 - 8) = r7", "r7 &= 3\n*(u32 *)(r10 - 8) = r7",
+		"w7 >>= 31\n*(u64 *)(r10 - 8) = r7", "*(u32 *)(r10 - 8) = 2", "*(u32 *)(r10 - 8) = 3", "*(u64 *)(r10 - 8) = r7\n*(u16 *)(r10 - 6) = 0",
+		"*(u64 *)(r10 - 8) = r7\nr2 = r10\nr2 += -7\n*(u8 *)(r2 + 0) = 0", "*(u64 *)(r10 - 8) = r7\nr7 = *(u16 *)(r10 - 8)\n*(u32 *)(r10 - 8) = r7"}
+	branches := []string{"if r0 == 0 goto none\n" + found + "none: " + none, "if r0 != 0 goto found\n" + none + "found: " + found}
+	for _, typ := range []maps.Type{maps.Array, maps.PerCPUArray} {
+		for _, size := range []uint32{8, 12, 32} {
+			for _, store := range stores {
+				for _, branch := range branches {
+					text := head + store + lookup + branch + fail
+					var want []uint32
+					for _, engine := range engines() {
+						v := newVM(t, WithCPUs(1), WithEngine(engine))
+						m, err := v.NewMap(&maps.Spec{Name: "cells", Type: typ, KeySize: 4, ValueSize: size, MaxEntries: 3})
+						require.NoError(t, err)
+						p := program(t, v, XDP, text, map[string]*maps.Map{"cells": m})
+						var got []uint32
+						for _, key := range []uint64{0, 1, 2, 3, 1 << 31, 1<<32 - 1, 5<<32 | 2, 1<<63 | 1, 0x10002, 0x102} {
+							ret, _, err := p.Test(append(binary.NativeEndian.AppendUint64(nil, key), packet...))
+							require.NoError(t, err)
+							got = append(got, ret)
+						}
+						if want == nil {
+							want = got
+						}
+						require.Equal(t, want, got, "%v, values of %d bytes on %v:\n%s", typ, size, engine, text)
+						require.NoError(t, m.Close())
+					}
+				}
+			}
+		}
+	}
+}

@@ -48,6 +48,9 @@ func (in *Ins) text() string {
 	case Lea:
 		return fmt.Sprintf("%s = %v + %v*%d", dst, in.A, in.Index, in.Scale)
 	case Lookup:
+		if in.B != None {
+			return fmt.Sprintf("%s = lookup %d %v", dst, in.Imm, in.B)
+		}
 		return fmt.Sprintf("%s = lookup %d %s", dst, in.Imm, m)
 	case Exchange:
 		return fmt.Sprintf("%v <-> %v", in.Dst, in.B)
