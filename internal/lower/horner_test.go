@@ -12,6 +12,7 @@ func TestHorner(t *testing.T) {
 	for _, c := range []struct{ name, prog, want string }{
 		{"any factor", "r0 *= 7; r0 += r2; r0 *= 11; r0 += r3", "r2 = r2 * 11; r2 = r2 + r3; r0 = r0 * 77; r0 = r0 + r2"},
 		{"of 32 bits", "w0 *= 7; w0 += w2; w0 *= 11; w0 += w3", "w2 = r2 * 11; w2 = r2 + r3; w0 = r0 * 77; w0 = r0 + r2"},
+		{"factor of a lea", "r0 *= 3; r0 += r2; r0 *= 9; r0 += r3", "r2 = r2 * 9; r2 = r2 + r3; r0 = r0 * 27; r0 = r0 + r2"},
 		{"less one", "r0 *= 31; r0 += r2; r0 *= 31; r0 += r3", "r3 = r3 - r2; r2 = r2 << 5; r3 = r3 + r2; r0 = r0 * 961; r0 = r0 + r3"},
 		{"more one", "r0 *= 33; r0 += r2; r0 *= 33; r0 += r3", "r3 = r3 + r2; r2 = r2 << 5; r3 = r3 + r2; r0 = r0 * 1089; r0 = r0 + r3"},
 		{"read in between", "r0 *= 7; r0 += r2; r3 ^= r0; r0 *= 7; r0 += r3", "r0 = r0 * 7; r0 = r0 + r2; r3 = r3 ^ r0; r0 = r0 * 7; r0 = r0 + r3"},

@@ -3,10 +3,11 @@ package lower
 import "math/bits"
 
 // product makes multiplications by small constants out of shifts and what one lea does, which
-// multiplies by 3, 5 or 9: two cycles, where imul takes three.
+// multiplies by 3, 5 or 9: two cycles, where imul takes three. Not in copies of a loop that are joined, where
+// products are multiplied again: see horner.
 func (o *optimiser) product(n *node) bool {
 	k, ok := o.constOf(n.b)
-	if n.Op != Mul || !ok || k < 6 || k > 9*9 || oneLea(k) || (k+1)&k == 0 { // one less than a power of two: see mulAdd
+	if o.b.Joined || n.Op != Mul || !ok || k < 6 || k > 9*9 || oneLea(k) || (k+1)&k == 0 { // one less than a power of two: see mulAdd
 		return false
 	}
 	outer := node{Ins: n.Ins, a: n.a, b: noValue, index: noValue}
