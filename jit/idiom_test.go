@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/internal/enginetest"
+	"github.com/sandbpf/sandbpf/internal/lower"
 	"github.com/sandbpf/sandbpf/interp"
 )
 
@@ -47,7 +48,9 @@ func TestIdioms(t *testing.T) {
 			steps, err := interp.Compile(p, interp.Env{})
 			require.NoError(t, err)
 			r := enginetest.NewRig(t)
-			require.Equal(t, r.Outcome(steps), r.Outcome(compile(t, p, Env{})), name)
+			for _, without := range []lower.Pass{0, lower.PassForward} { // which knows bytes that are stored just before
+				require.Equal(t, r.Outcome(steps), r.Outcome(compile(t, p, Env{Without: without})), name)
+			}
 		}
 	}
 }
