@@ -110,7 +110,7 @@ func TestManyCPUs(t *testing.T) {
 	m, err := vm.NewMachine(vm.Options{NumCPU: 4})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, m.Close()) }()
-	p := enginetest.Parse(t, "r6 = 2000\nr0 = 0\nl:\ncall f\nr6 -= 1\nif r6 != 0 goto l\nexit\nf:\n*(u64 *)(r10 - 8) = r0\nr0 = *(u64 *)(r10 - 8)\nr0 += 3\nexit")
+	p := enginetest.Parse(t, "r6 = 2000\nr0 = 0\nl:\ncall f\nr6 -= 1\nif r6 != 0 goto l\nexit\nf:\n*(u64 *)(r10 - 8) = r0\nr1 = r10\nr0 = *(u64 *)(r1 - 8)\nr0 += 3\nexit")
 	code := compile(t, p, Env{NumCPU: 4})
 	var wg sync.WaitGroup
 	for range 4 {
