@@ -169,10 +169,17 @@ func (e *emitter) fixCopies() {
 		e.entry[head], e.known[head] = pending, true
 		for at := head; first != head; at++ {
 			b := &e.p.Blocks[at]
+			if e.known[at] {
+				pending = e.entry[at]
+			}
 			pending += e.p.Length(b)
-			if in := b.Last(); b.Next == first || in != nil && in.Jumps() && in.Target == first {
+			in := b.Last()
+			if b.Next == first || in != nil && in.Jumps() && in.Target == first {
 				e.entry[first], e.known[first] = pending, true
 				break
+			}
+			if in != nil && in.Op == lower.Jump && in.Target > at && e.p.Blocks[in.Target].Fast && !e.known[in.Target] {
+				e.entry[in.Target], e.known[in.Target] = pending, true // what jump would make it
 			}
 			if b.Next != at+1 {
 				break
