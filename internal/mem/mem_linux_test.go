@@ -69,3 +69,28 @@ func TestCodeIsNeverWritable(t *testing.T) {
 	}
 	require.NoError(t, pages.close())
 }
+
+// TestLow asks for memory below 2^31, until there is none left there.
+func TestLow(t *testing.T) {
+	if mapLow == 0 {
+		t.Skip("nothing to ask for such memory with on " + runtime.GOARCH)
+	}
+	var arenas []*Arena
+	defer func() {
+		for _, a := range arenas {
+			require.NoError(t, a.Close())
+		}
+	}()
+	for range 2<<30/maxLow + 1 {
+		a, err := NewLow(maxLow)
+		require.NoError(t, err)
+		arenas = append(arenas, a)
+		a.Bytes()[maxLow-1] = 1
+	}
+	require.Less(t, arenas[0].Addr(), uintptr(1<<31-maxLow))
+	require.Greater(t, arenas[len(arenas)-1].Addr(), uintptr(1<<31))
+	big, err := NewLow(maxLow + 1)
+	require.NoError(t, err)
+	arenas = append(arenas, big)
+	require.Greater(t, big.Addr(), uintptr(1<<31))
+}
