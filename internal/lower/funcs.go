@@ -24,7 +24,7 @@ func (b *builder) functions() {
 	}
 	b.depths(callees)
 	for i := range b.Blocks {
-		b.Blocks[i].Dead = seen[i] == 0
+		b.Blocks[i].Dead = b.Blocks[i].Dead || seen[i] == 0
 		if to := b.flows[i].target; to >= 0 && to <= int32(i) {
 			b.Blocks[to].LoopHead = true
 		}
