@@ -16,7 +16,7 @@ const (
 	cpuRand = int32(unsafe.Offsetof(vm.CPU{}.Rand))
 )
 
-// lookup finds a value of an array by the index in memory; see maps.Header for the layout.
+// lookup finds a value of an array by its index; see maps.Header for the layout.
 func (e *emitter) lookup(in *lower.Ins) {
 	dst := reg(in.Dst)
 	key := e.key(in, dst)
@@ -42,7 +42,6 @@ func (e *emitter) checksNull(in *lower.Ins, rest []lower.Ins) bool {
 		return false
 	}
 	j := &rest[0]
-
 	return j.Wide && j.A == in.Dst && j.B == lower.None && j.Imm == 0 && (j.Cond == asm.JEq || j.Cond == asm.JNE) &&
 		!e.checked(j.Slot, j.Target)
 }

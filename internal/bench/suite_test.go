@@ -233,11 +233,11 @@ func BenchmarkSuite(b *testing.B) { suite(b, "") }
 func BenchmarkHoldout(b *testing.B) { suite(b, "holdout") }
 
 // BenchmarkFresh is BenchmarkSuite for programs of yet other kinds, which were written
-// without knowing the passes or any time.
+// without knowing the passes or any time, and have been read since.
 func BenchmarkFresh(b *testing.B) { suite(b, "fresh") }
 
 // BenchmarkKernels is BenchmarkSuite for programs of the suite's kind, which were written
-// without knowing the passes or any time.
+// without knowing the passes or any time. Who tunes does not read them.
 func BenchmarkKernels(b *testing.B) { suite(b, "kernels") }
 
 // The bars for the ratio to Linux: of the geomean by folder, and of each program.

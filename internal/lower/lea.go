@@ -2,32 +2,23 @@ package lower
 
 import "math/bits"
 
-// product makes multiplications by small constants out of shifts and what one lea does, which
-// multiplies by 3, 5 or 9: two cycles, where imul takes three. Not in copies of a loop that are joined, where
-// products are multiplied again: see horner.
+// product makes a multiplication by a small constant a shift of what one lea does, which multiplies by 3, 5
+// or 9, so that an addition can have the shift. Not in copies of a loop that are joined, where products are
+// multiplied again: see horner.
 func (o *optimiser) product(n *node) bool {
 	k, ok := o.constOf(n.b)
-	if o.b.Joined || n.Op != Mul || !ok || k < 6 || k > 9*9 || oneLea(k) || (k+1)&k == 0 { // one less than a power of two: see mulAdd
+	if o.b.Joined || n.Op != Mul || !ok || k < 6 || k > 9*9 {
 		return false
 	}
-	outer := node{Ins: n.Ins, a: n.a, b: noValue, index: noValue}
 	shift := bits.TrailingZeros64(uint64(k))
-	switch f := k >> shift; {
-	case shift > 0 && oneLea(f):
-		outer.b = o.constant(f)
-		n.Op, n.b = LSh, o.constant(int64(shift))
-	case k%9 == 0 && oneLea(k/9):
-		outer.b, n.b = o.constant(9), o.constant(k/9)
-	case k%5 == 0 && oneLea(k/5):
-		outer.b, n.b = o.constant(5), o.constant(k/5)
-	default:
+	f := k >> shift
+	if shift == 0 || f != 3 && f != 5 && f != 9 {
 		return false
 	}
-	n.a = o.compute(&outer)
+	n.a = o.part(n, Mul, n.Dst, n.a, o.constant(f))
+	n.Op, n.b = LSh, o.constant(int64(shift))
 	return true
 }
-
-func oneLea(factor int64) bool { return factor == 3 || factor == 5 || factor == 9 }
 
 // leas makes one instruction of a shift by up to 3 that only an addition reads, and that.
 func (o *optimiser) leas() {

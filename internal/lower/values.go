@@ -53,7 +53,7 @@ type optimiser struct {
 	loaded  []loaded // constants that are in registers
 	stored  []stored // what is in the frame
 	found   []value  // addresses of arrays' values
-	// Loads from the frame are made although the block knows what is there; some was not made.
+	// Whether loads from the frame are made although the block knows what is there, and whether one was not.
 	reload, forwarded bool
 	result            []Ins
 	moving            []Ins // see allocation.moves

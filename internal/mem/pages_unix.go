@@ -19,14 +19,13 @@ type reservation struct {
 
 func reserve(size int, low bool) (reservation, unsafe.Pointer, error) {
 	n := roundUp(size, pageSize)
-	const flags = unix.MAP_ANON | unix.MAP_PRIVATE | mapNoReserve
-	var all []byte
-	err := error(unix.ENOMEM)
-	if low && mapLow != 0 {
-		all, err = unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, flags|mapLow)
+	flags := unix.MAP_ANON | unix.MAP_PRIVATE | mapNoReserve
+	if low {
+		flags |= mapLow
 	}
-	if err != nil {
-		all, err = unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, flags)
+	all, err := unix.Mmap(-1, 0, n+2*pageSize, unix.PROT_NONE, flags)
+	if err != nil && low { // there is no room there
+		return reserve(size, false)
 	}
 	if err != nil {
 		return reservation{}, nil, err
