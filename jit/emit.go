@@ -369,8 +369,11 @@ func reg(r lower.Reg) amd64.Reg { return registers[r] }
 func width(wide bool) amd64.Width { return amd64.Width(wide) }
 
 // mem returns the memory operand of an access.
-func (e *emitter) mem(in *lower.Ins) amd64.Mem {
-	m := amd64.Mem{Base: reg(in.A), Index: amd64.NoReg, Disp: in.Disp}
+func (e *emitter) mem(in *lower.Ins) amd64.Mem { return e.memAt(in.A, in) }
+
+// memAt is mem for an operand at another base than A.
+func (e *emitter) memAt(base lower.Reg, in *lower.Ins) amd64.Mem {
+	m := amd64.Mem{Base: reg(base), Index: amd64.NoReg, Disp: in.Disp}
 	if in.Index != lower.None {
 		m.Index, m.Scale = reg(in.Index), in.Scale
 	}

@@ -7,6 +7,10 @@ import (
 
 // arithmetic is an instruction that computes Dst from A and B or Imm.
 func (e *emitter) arithmetic(in *lower.Ins) {
+	if in.Size != 0 && in.Op >= lower.Add && in.Op <= lower.Xor {
+		e.withMemory(in)
+		return
+	}
 	w, dst := width(in.Wide), reg(in.Dst)
 	switch in.Op {
 	case lower.Mov:
@@ -203,6 +207,28 @@ func (e *emitter) mul(in *lower.Ins) {
 	}
 	e.copyTo(dst, in.A, w)
 	e.IMul(w, dst, b)
+}
+
+// opcodes are those of operations that may have an operand in memory.
+var opcodes = [...]amd64.ALU{lower.Add: amd64.Add, lower.Sub: amd64.Sub, lower.And: amd64.And, lower.Or: amd64.Or, lower.Xor: amd64.Xor}
+
+// withMemory is an operation one of whose operands is in memory.
+func (e *emitter) withMemory(in *lower.Ins) {
+	if in.Dst == lower.None {
+		if in.B != lower.None {
+			e.Modify(opcodes[in.Op], int(in.Size), e.mem(in), reg(in.B))
+		} else {
+			e.ModifyImm(opcodes[in.Op], int(in.Size), e.mem(in), int32(in.Imm))
+		}
+		return
+	}
+	w, m := width(in.Wide), e.memAt(in.B, in)
+	e.copyTo(reg(in.Dst), in.A, w)
+	if in.Op == lower.Mul {
+		e.IMulMem(w, reg(in.Dst), m)
+		return
+	}
+	e.RM(opcodes[in.Op], w, reg(in.Dst), m)
 }
 
 // shift masks its count, as BPF does.

@@ -25,7 +25,9 @@ const None Reg = -1
 // Op is what an instruction does.
 type Op uint8
 
-// The operations. Src is B or, if that is None, Imm; Mem is A + Index*Scale + Disp.
+// The operations. Src is B or, if that is None, Imm; Mem is A + Index*Scale + Disp. Additions to exclusive ors that
+// have a Size have an operand in memory: Src is Size bytes at B + Index*Scale + Disp or, if there is no Dst, they compute what
+// is at Mem instead, of that and Src. See operands.
 const (
 	Nop      Op = iota
 	Mov         // Dst = Src

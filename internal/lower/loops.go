@@ -4,7 +4,7 @@ import "slices"
 
 // What is repeated in front of a loop: small innermost loops, the smaller the more often.
 const (
-	maxLoopInsns  = 160
+	maxLoopInsns  = 64
 	maxLoopBlocks = 48
 	maxUnrolled   = 32 // instructions of a loop of which there are several copies
 	maxCopies     = 4
@@ -168,6 +168,9 @@ func (f *loopFinder) collect(h int32) {
 		if 2*n > maxUnrolled {
 			l.copies = 2
 		}
+	}
+	if l.copies == 1 && len(body) == 1 { // which would save nothing
+		return
 	}
 	l.need = f.need(body, l.copies)
 	l.blocks = f.order(h, body[:0])

@@ -30,13 +30,14 @@ const (
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
 	PassReassociate                  // sums of a loop's copies taken before they are added
+	PassOperands                     // loads, and stores of what was loaded, as operands
 	PassAlign                        // loops at round addresses
 	passEnd
 )
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "lea", "forward", "addresses", "unroll", "reassociate", "align"}
+	"merge", "lea", "forward", "addresses", "unroll", "reassociate", "operands", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -57,5 +58,6 @@ func Run(p *Program) {
 	optimiseBlocks(p)
 	unroll(p)
 	optimiseJoined(p)
+	operands(p)
 	align(p)
 }

@@ -28,6 +28,7 @@ var shows = map[Pass]string{
 	PassAddresses:   "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 	PassReassociate: "r0 = 0; r3 = r2; r3 += 64; again: r1 = *(u8 *)(r2 + 0); r0 += r1; r2 += 1; if r2 != r3 goto again; exit",
+	PassOperands:    "r0 = r1; r2 = *(u64 *)(r10 - 8); r0 ^= r2; exit",
 	PassAlign:       "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
 }
 

@@ -21,7 +21,11 @@ func (in *Ins) text() string {
 	if !in.Wide {
 		dst = "w" + dst[1:]
 	}
-	m := fmt.Sprintf("u%d[%v", 8*int(in.Size), in.A)
+	base, operand := in.A, in.Op >= Add && in.Op <= Xor && in.Size != 0
+	if operand && in.Dst != None {
+		base = in.B
+	}
+	m := fmt.Sprintf("u%d[%v", 8*int(in.Size), base)
 	if in.Index != None {
 		m += fmt.Sprintf("+%v*%d", in.Index, in.Scale)
 	}
@@ -31,6 +35,12 @@ func (in *Ins) text() string {
 	m += "]"
 	if in.Check {
 		m += "?"
+	}
+	switch {
+	case operand && in.Dst == None:
+		return fmt.Sprintf("%s %s= %s", m, names[in.Op], src)
+	case operand:
+		src = m
 	}
 	switch in.Op {
 	case Mov:

@@ -173,6 +173,38 @@ func (a *Assembler) MI(op ALU, w Width, m Mem, imm int32) {
 	a.imm32(imm)
 }
 
+// Modify is op [m], src on size bytes (1, 2, 4 or 8).
+func (a *Assembler) Modify(op ALU, size int, m Mem, src Reg) {
+	switch size {
+	case 1:
+		a.rm(byteREX(src), uint16(op)<<3, src, m)
+	case 2:
+		a.byte(opSizeFix)
+		a.MR(op, W32, m, src)
+	default:
+		a.MR(op, Width(size == 8), m, src)
+	}
+}
+
+// ModifyImm is op [m], imm on size bytes (1, 2, 4 or 8), of imm the lowest if they are fewer than four.
+func (a *Assembler) ModifyImm(op ALU, size int, m Mem, imm int32) {
+	switch {
+	case size == 1:
+		a.rm(0, 0x80, Reg(op), m)
+		a.byte(byte(imm))
+	case size == 2 && int16(imm) == int16(int8(imm)):
+		a.byte(opSizeFix)
+		a.rm(0, 0x83, Reg(op), m)
+		a.byte(byte(imm))
+	case size == 2:
+		a.byte(opSizeFix)
+		a.rm(0, 0x81, Reg(op), m)
+		a.put(uint64(uint16(imm)), 2)
+	default:
+		a.MI(op, Width(size == 8), m, imm)
+	}
+}
+
 // Mov is mov dst, src.
 func (a *Assembler) Mov(w Width, dst, src Reg) { a.rr(w.rex(), 0x89, src, dst) }
 
