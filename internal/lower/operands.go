@@ -13,8 +13,12 @@ func operands(p *Program) {
 	}
 	var f fuser
 	for i := range p.Blocks {
-		if b := &p.Blocks[i]; !b.Dead && len(b.Ins) > 1 {
-			f.block(p, b)
+		b := &p.Blocks[i]
+		for first := range b.Ins {
+			if b.Ins[first].Op == Load && !b.Dead {
+				f.block(p, b, int32(first))
+				break
+			}
 		}
 	}
 }
@@ -34,8 +38,8 @@ type use struct {
 	store int32 // of its result, -1 if there is none
 }
 
-// block has the operands of a block.
-func (f *fuser) block(p *Program, b *Block) {
+// block looks at a block, from its end to the first that loads.
+func (f *fuser) block(p *Program, b *Block, first int32) {
 	f.ins, f.pending = b.Ins, 0
 	end := int32(len(b.Ins))
 	for r := range f.written {
@@ -43,14 +47,16 @@ func (f *fuser) block(p *Program, b *Block) {
 	}
 	f.loads = end
 	live := b.LiveOut
-	for i := end - 1; i >= 0; i-- {
+	for i := end - 1; i >= first; i-- {
 		in := &b.Ins[i]
-		read, written := p.uses(in)
-		switch in.Op {
-		case Exit:
-			read |= p.leaves(b)
-		case Exchange:
+		read, written := in.Reads(), bit(in.Dst)
+		switch {
+		case in.Op == Exchange:
 			read, written = read|written, read|written
+		case in.Op == Exit:
+			read |= p.leaves(b)
+		case in.Op >= Atomic:
+			read, written = p.uses(in)
 		}
 		kept := Regs(0)
 		if f.pending.Has(in.Dst) {
