@@ -137,7 +137,6 @@ type Block struct {
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
 
 	LiveIn, LiveOut Regs
-	NarrowIn        Regs // have an upper half of zero
 }
 
 // Last returns the last instruction, nil if there is none.

@@ -24,7 +24,6 @@ type memory struct {
 	heads     []int32 // of loops
 	work      []int32 // see explore
 	literals  []int64 // see flow.constants
-	steps     []narrowStep
 	values    [framePointer]int64
 }
 
@@ -34,7 +33,6 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 func newProgram() *Program {
 	m := memories.Get().(*memory)
 	m.program, m.literals = Program{memory: m}, m.literals[:0]
-	m.steps = m.steps[:0]
 	return &m.program
 }
 

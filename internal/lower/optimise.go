@@ -6,12 +6,11 @@ func optimiseBlocks(p *Program) {
 		return
 	}
 	p.liveness()
-	p.narrowness()
 	p.constants = p.findConstants()
 	o := p.optimiser()
 	for i := range p.Blocks {
 		b, f := &p.Blocks[i], &p.flows[i]
-		b.Origin, b.LiveIn, b.LiveOut, b.NarrowIn = int32(i), f.liveIn, f.liveOut, f.narrowIn
+		b.Origin, b.LiveIn, b.LiveOut = int32(i), f.liveIn, f.liveOut
 		if b.Dead || len(b.Ins) == 0 {
 			continue
 		}

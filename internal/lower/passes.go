@@ -14,7 +14,6 @@ type Pass uint32
 const (
 	PassLookups     Pass = 1 << iota // array lookups and small helpers without a call
 	PassCalls                        // small functions in the place of their calls
-	PassNarrow                       // upper halves known to be zero across blocks
 	PassConstants                    // constants that loops have in registers known in them
 	PassBlocks                       // copies, constants and dead code vanish within a block
 	PassExtensions                   // zero and sign extensions, 32-bit operations as 64-bit ones
@@ -36,7 +35,7 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "narrow", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
+var passNames = [...]string{"lookups", "calls", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
 	"merge", "lea", "forward", "addresses", "unroll", "reassociate", "operands", "align"}
 
 // Passes returns each pass with its name, in their order.

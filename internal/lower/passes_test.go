@@ -12,7 +12,6 @@ import (
 var shows = map[Pass]string{
 	PassLookups:     "call bpf_get_smp_processor_id; exit",
 	PassCalls:       "r1 = 3; call f; exit; f: r0 = r1; exit",
-	PassNarrow:      "r3 = *(u32 *)(r1 + 0); if r3 == 0 goto out; w0 = w3; exit; out: r0 = 1; exit",
 	PassConstants:   "r3 = 7; again: r1 += r3; r2 -= 1; if r2 != 0 goto again; r0 = r1; exit",
 	PassBlocks:      "r3 = r1; r0 = r3; exit",
 	PassExtensions:  "r0 = r1; r0 <<= 32; r0 >>= 32; exit",

@@ -147,9 +147,6 @@ func (o *optimiser) begin(b *Block) {
 	o.b, o.nodes, o.loaded, o.cur = b, o.nodes[:0], o.loaded[:0], atBegin.cur
 	o.stored, o.found = o.stored[:0], o.found[:0]
 	o.info = append(o.info[:0], atBegin.info[:]...)
-	for left := b.NarrowIn; left != 0; left &= left - 1 {
-		o.info[initial(left.first())].bits = lowBits
-	}
 	for left := o.constIn; left != 0; left &= left - 1 {
 		r := left.first()
 		i := &o.info[initial(r)]
