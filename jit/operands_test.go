@@ -43,3 +43,27 @@ func TestOperandsInMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestOperandsBehindShifts has a shift, whose count needs r4's register, between what reads r4 and the store
+// that the operation becomes part of.
+func TestOperandsBehindShifts(t *testing.T) {
+	r := enginetest.NewRig(t)
+	p := enginetest.Parse(t, `
+		r1 = 0xfedcba9876543210 ll
+		*(u64 *)(r10 - 16) = r1
+		r2 = 0x8899aabbccddeeff ll
+		r4 = r2
+		r4 *= 7
+		if r1 == 7 goto +0
+		r3 = *(u64 *)(r10 - 16)
+		r3 ^= r4
+		r1 <<= r2
+		*(u64 *)(r10 - 16) = r3
+		if r1 == 7 goto +0
+		r0 = *(u64 *)(r10 - 16)
+		r0 += r1
+		exit`)
+	steps, err := interp.Compile(p, interp.Env{})
+	require.NoError(t, err)
+	require.Equal(t, r.Outcome(steps), r.Outcome(compile(t, p, Env{})))
+}

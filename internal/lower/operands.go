@@ -53,6 +53,8 @@ func (f *fuser) block(p *Program, b *Block, first int32) {
 		switch {
 		case in.Op == Exchange:
 			read, written = read|written, read|written
+		case in.shifts() && in.Scale != 0: // which leaves the count in it
+			written |= bit(Count)
 		case in.Op == Exit:
 			read |= p.leaves(b)
 		case in.Op >= Atomic:

@@ -80,6 +80,7 @@ func TestOperandsOfThree(t *testing.T) {
 	load := Ins{Op: Load, Wide: true, Size: 8, Dst: 3, A: 2, B: None, Index: None, Disp: 8}
 	store := Ins{Op: Store, Wide: true, Size: 8, Dst: None, A: 2, B: 5, Index: None, Disp: 8}
 	exit := Ins{Op: Exit, Dst: None, A: None, B: None, Index: None}
+	shift := Ins{Op: LSh, Wide: true, Scale: 1, Dst: 0, A: 0, B: 1, Index: None} // which changes r4
 	op := func(op Op, dst, a, b Reg) Ins { return Ins{Op: op, Wide: true, Dst: dst, A: a, B: b, Index: None} }
 	changed := func(in Ins, change func(*Ins)) Ins {
 		change(&in)
@@ -101,6 +102,9 @@ func TestOperandsOfThree(t *testing.T) {
 			"r3 = u64[r2+8]; r5 = r3 | r1; u64[r2+r5*1+8] = r5"},
 		{"of twice the same", []Ins{load, op(Add, 0, 3, 3)}, "r3 = u64[r2+8]; r0 = r3 + r3"},
 		{"of twice the same, less", []Ins{load, op(Sub, 0, 3, 3)}, "r3 = u64[r2+8]; r0 = r3 - r3"},
+		{"what is added is in the way of a shift", []Ins{load, op(Or, 5, 3, 4), shift, store}, "r3 = u64[r2+8]; r5 = r3 | r4; r0 = r0 << r1; u64[r2+8] = r5"},
+		{"the base is in the way of a shift", []Ins{changed(load, func(in *Ins) { in.A = 4 }), shift, op(Xor, 0, 0, 3)},
+			"r3 = u64[r4+8]; r0 = r0 << r1; r0 = r0 ^ r3"},
 		{"at another index", []Ins{load, op(Or, 5, 3, 1), changed(store, func(in *Ins) { in.Index, in.Scale = 4, 1 })},
 			"r3 = u64[r2+8]; r5 = r3 | r1; u64[r2+r4*1+8] = r5"},
 	} {
