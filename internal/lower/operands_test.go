@@ -95,6 +95,7 @@ func TestOperandsOfThree(t *testing.T) {
 		{"over the base", []Ins{load, op(Xor, 2, 1, 3), op(Mov, 0, None, 2)}, "r3 = u64[r2+8]; r2 = r1 ^ r3; r0 = r2"},
 		{"over the index", []Ins{changed(load, func(in *Ins) { in.Index, in.Scale = 4, 2 }), op(Xor, 4, 1, 3), op(Mov, 0, None, 4)},
 			"r3 = u64[r2+r4*2+8]; r4 = r1 ^ r3; r0 = r4"},
+		{"base exchanged", []Ins{load, {Op: Exchange, Wide: true, Dst: 5, A: None, B: 2, Index: None}, op(Xor, 0, 0, 3)}, "r3 = u64[r2+8]; r5 <-> r2; r0 = r0 ^ r3"},
 		{"of what has been loaded", []Ins{load, op(Or, 5, 3, 1), store}, "u64[r2+8] |= r1"},
 		{"of what is read again", []Ins{load, op(Or, 5, 3, 1), store, op(Mov, 0, None, 3)}, "r3 = u64[r2+8]; r5 = r3 | r1; u64[r2+8] = r5; r0 = r3"},
 		{"of the base", []Ins{changed(load, func(in *Ins) { in.Dst = 2 }), op(Or, 5, 2, 1), store}, "r2 = u64[r2+8]; r5 = r2 | r1; u64[r2+8] = r5"},
