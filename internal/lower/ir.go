@@ -226,6 +226,17 @@ func bit(r Reg) Regs { return Regs(uint32(1) << (uint8(r) & 31)) } // that of No
 // Reads returns the registers that in reads as operands.
 func (in *Ins) Reads() Regs { return bit(in.A) | bit(in.B) | bit(in.Index) }
 
+// writes returns the registers that in changes, beside what a call or an atomic operation does.
+func (in *Ins) writes() Regs {
+	switch {
+	case in.Op == Exchange:
+		return bit(in.Dst) | bit(in.B)
+	case in.shifts() && in.Scale != 0: // which leaves the count in it
+		return bit(in.Dst) | bit(Count)
+	}
+	return bit(in.Dst)
+}
+
 // isMem reports whether in accesses memory at A + Index*Scale + Disp.
 func (in *Ins) isMem() bool {
 	switch in.Op {

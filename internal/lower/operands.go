@@ -29,7 +29,7 @@ type fuser struct {
 	pending Regs          // of which the load is looked for
 	uses    [1 << 4]use   // by register that is pending
 	written [1 << 4]int32 // by register: the nearest instruction behind that writes it
-	loads   int32         // the nearest that reads memory
+	loads   int32         // the nearest load
 }
 
 // use is what needs a register that nobody reads behind it.
@@ -49,12 +49,10 @@ func (f *fuser) block(p *Program, b *Block, first int32) {
 	live := b.LiveOut
 	for i := end - 1; i >= first; i-- {
 		in := &b.Ins[i]
-		read, written := in.Reads(), bit(in.Dst)
+		read, written := in.Reads(), in.writes()
 		switch {
 		case in.Op == Exchange:
-			read, written = read|written, read|written
-		case in.shifts() && in.Scale != 0: // which leaves the count in it
-			written |= bit(Count)
+			read |= written
 		case in.Op == Exit:
 			read |= p.leaves(b)
 		case in.Op >= Atomic:
