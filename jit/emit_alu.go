@@ -216,9 +216,9 @@ var opcodes = [...]amd64.ALU{lower.Add: amd64.Add, lower.Sub: amd64.Sub, lower.A
 func (e *emitter) withMemory(in *lower.Ins) {
 	if in.Dst == lower.None {
 		if in.B != lower.None {
-			e.Modify(opcodes[in.Op], int(in.Size), e.mem(in), reg(in.B))
+			e.MR(opcodes[in.Op], int(in.Size), e.mem(in), reg(in.B))
 		} else {
-			e.ModifyImm(opcodes[in.Op], int(in.Size), e.mem(in), int32(in.Imm))
+			e.MI(opcodes[in.Op], int(in.Size), e.mem(in), int32(in.Imm))
 		}
 		return
 	}

@@ -194,7 +194,7 @@ func fits(v int64) bool { return v == int64(int32(v)) }
 func (e *emitter) mayGoto(in *lower.Ins) {
 	e.Load(8, false, scratch2, onStackFrame)
 	loops := amd64.At(scratch2, frameLoops)
-	e.MI(amd64.Cmp, amd64.W64, loops, 0)
+	e.MI(amd64.Cmp, 8, loops, 0)
 	more := e.NewLabel()
 	e.Jcc(amd64.NE, more)
 	pending := e.pending
@@ -209,7 +209,7 @@ func (e *emitter) mayGoto(in *lower.Ins) {
 		e.Jmp(e.labels[in.Target])
 	}
 	e.Place(more)
-	e.MI(amd64.Sub, amd64.W64, loops, 1)
+	e.MI(amd64.Sub, 8, loops, 1)
 	e.pending = pending + 1
 }
 

@@ -159,7 +159,7 @@ func (e *emitter) reserve(c *leafCall, decline amd64.Label) {
 	e.Test(amd64.W64, registers[asm.R3], registers[asm.R3])
 	e.Jcc(amd64.NE, decline)
 	e.Load(8, false, scratch2, onStackMachine)
-	e.MI(amd64.Cmp, amd64.W64, amd64.At(scratch2, recordAddr), 0)
+	e.MI(amd64.Cmp, 8, amd64.At(scratch2, recordAddr), 0)
 	e.Jcc(amd64.NE, decline)
 	e.callLeaf(c, decline)
 	e.Load(8, false, scratch2, onStackMachine)

@@ -45,7 +45,7 @@ type subject struct {
 	checked *sandbpf.Program // native code with every access checked
 	plain   *plain           // nil: the program needs what the yardstick does not have
 	linux   *kernel.Loaded   // nil: there is no kernel to ask
-	file    string
+	file    string           // the object
 	packet  []byte
 }
 

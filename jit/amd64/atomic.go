@@ -5,7 +5,7 @@ const lockPrefix = 0xf0
 // LockMR is lock op [m], src.
 func (a *Assembler) LockMR(op ALU, w Width, m Mem, src Reg) {
 	a.byte(lockPrefix)
-	a.MR(op, w, m, src)
+	a.rm(w.rex(), uint16(op)<<3|1, src, m)
 }
 
 // LockXAdd is lock xadd [m], src: src becomes what was there.

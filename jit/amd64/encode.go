@@ -159,50 +159,33 @@ func (a *Assembler) RI(op ALU, w Width, dst Reg, imm int32) {
 // RM is op dst, [m].
 func (a *Assembler) RM(op ALU, w Width, dst Reg, m Mem) { a.rm(w.rex(), uint16(op)<<3|3, dst, m) }
 
-// MR is op [m], src.
-func (a *Assembler) MR(op ALU, w Width, m Mem, src Reg) { a.rm(w.rex(), uint16(op)<<3|1, src, m) }
-
-// MI is op [m], imm, sign-extended.
-func (a *Assembler) MI(op ALU, w Width, m Mem, imm int32) {
-	if imm == int32(int8(imm)) {
-		a.rm(w.rex(), 0x83, Reg(op), m)
-		a.byte(byte(imm))
-		return
-	}
-	a.rm(w.rex(), 0x81, Reg(op), m)
-	a.imm32(imm)
-}
-
-// Modify is op [m], src on size bytes (1, 2, 4 or 8).
-func (a *Assembler) Modify(op ALU, size int, m Mem, src Reg) {
+// MR is op [m], src on size bytes (1, 2, 4 or 8).
+func (a *Assembler) MR(op ALU, size int, m Mem, src Reg) {
 	switch size {
 	case 1:
 		a.rm(byteREX(src), uint16(op)<<3, src, m)
+		return
 	case 2:
 		a.byte(opSizeFix)
-		a.MR(op, W32, m, src)
-	default:
-		a.MR(op, Width(size == 8), m, src)
 	}
+	a.rm(Width(size == 8).rex(), uint16(op)<<3|1, src, m)
 }
 
-// ModifyImm is op [m], imm on size bytes (1, 2, 4 or 8), of imm the lowest if they are fewer than four.
-func (a *Assembler) ModifyImm(op ALU, size int, m Mem, imm int32) {
+// MI is op [m], imm on size bytes (1, 2, 4 or 8): with the lowest bytes of imm, sign-extended.
+func (a *Assembler) MI(op ALU, size int, m Mem, imm int32) {
+	n, short := min(size, 4), imm == int32(int8(imm))
+	code := uint16(0x81)
 	switch {
 	case size == 1:
-		a.rm(0, 0x80, Reg(op), m)
-		a.byte(byte(imm))
-	case size == 2 && int16(imm) == int16(int8(imm)):
-		a.byte(opSizeFix)
-		a.rm(0, 0x83, Reg(op), m)
-		a.byte(byte(imm))
-	case size == 2:
-		a.byte(opSizeFix)
-		a.rm(0, 0x81, Reg(op), m)
-		a.put(uint64(uint16(imm)), 2)
-	default:
-		a.MI(op, Width(size == 8), m, imm)
+		code = 0x80
+	case short:
+		code, n = 0x83, 1
 	}
+	if size == 2 {
+		a.byte(opSizeFix)
+	}
+	a.rm(Width(size == 8).rex(), code, Reg(op), m)
+	a.put(uint64(uint32(imm))&(1<<(8*n)-1), n)
 }
 
 // Mov is mov dst, src.
