@@ -65,34 +65,42 @@ func (p *point) lease() (*chain, *vm.CPU, error) {
 
 // on returns the programs for an event on a CPU that the caller holds.
 func (p *point) on(cpu CPU) (*chain, error) {
-	cpu.c.Quiesce()
+	if cpu.c.Awaited() {
+		cpu.c.Quiesce()
+	}
 	ch := p.chain()
-	if ch.machine != nil && ch.machine != cpu.c.M {
-		return nil, fmt.Errorf("%s: the CPU: %w", p.name, ErrOtherVM)
+	if ch.machine != cpu.c.M && ch.machine != nil {
+		return nil, p.otherVM()
 	}
 	return ch, nil
 }
+
+func (p *point) otherVM() error { return fmt.Errorf("%s: the CPU: %w", p.name, ErrOtherVM) }
 
 // run runs the programs until one decides.
 func (ch *chain) run(c *vm.CPU) (uint64, error) {
 	next := ch.hook.next
 	for i := range ch.links {
-		a := &ch.links[i]
-		ret, err := a.exec.run(c)
+		ret, err := ch.links[i].exec.run(c)
 		if err != nil {
 			return 0, err
 		}
 		if ch.hook.bits32 {
 			ret = uint64(uint32(ret))
 		} else if !ch.hook.Returns.Contains(int64(ret)) {
-			return 0, fmt.Errorf("%s: %w: %d, want %d to %d", a.exec.Name(), ErrReturn,
-				int64(ret), ch.hook.Returns.Min, ch.hook.Returns.Max)
+			return 0, ch.outOfRange(i, ret)
 		}
 		if ret != next {
 			return ret, nil
 		}
 	}
 	return next, nil
+}
+
+// outOfRange is the error of a program that has returned what it may not.
+func (ch *chain) outOfRange(i int, ret uint64) error {
+	may := &ch.hook.Returns
+	return fmt.Errorf("%s: %w: %d, want %d to %d", ch.links[i].exec.Name(), ErrReturn, int64(ret), may.Min, may.Max)
 }
 
 // Link is a program's attachment to a hook.

@@ -32,8 +32,13 @@ func sliceAt(p unsafe.Pointer, off int) []byte { return *(*[]byte)(unsafe.Add(p,
 // over the end of one is not in the next.
 const gap = 64
 
+// copyEvent is loadEvent for a struct that is copied as a whole.
+func (l *layout) copyEvent(m *memory, ev unsafe.Pointer) {
+	copy(m.ctx, bytesAt(ev, 0, l.ctx.Size))
+}
+
 // loadEvent makes the struct at ev the context of the next run on c.
-func (l *layout) loadEvent(m *memory, c *vm.CPU, ev unsafe.Pointer) error {
+func (l *layout) loadEvent(m *memory, ev unsafe.Pointer) error {
 	ctx := m.ctx[:l.ctx.Size]
 	if l.padded {
 		clear(ctx)

@@ -143,15 +143,19 @@ func (l *layout) fire(ch *chain, c *vm.CPU, ev unsafe.Pointer) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := l.loadEvent(m, c, ev); err != nil {
+	if l.whole {
+		l.copyEvent(m, ev)
+	} else if err := l.loadEvent(m, ev); err != nil {
 		return 0, err
 	}
-	l.begin(m, c)
+	if c.Layout != &l.ctx { // else it is all set from the event before
+		l.begin(m, c)
+	}
 	if h := ch.links[0].exec.Host; m.host.host != h {
 		m.host.host = h
 	}
 	ret, err := ch.run(c)
-	if err == nil {
+	if err == nil && l.writes {
 		l.storeEvent(m, ev)
 	}
 	return ret, err
@@ -159,11 +163,9 @@ func (l *layout) fire(ch *chain, c *vm.CPU, ev unsafe.Pointer) (uint64, error) {
 
 // begin gives the context in m to the next run on c.
 func (l *layout) begin(m *memory, c *vm.CPU) {
-	if c.Layout != &l.ctx { // else it is all set from the event before
-		c.Event, c.EntryR2 = &m.host, 0
-		c.SetCtx(&l.ctx, m.arena.Addr(), l.ctx.Size)
-		c.SetPacket(0, 0, 0)
-	}
+	c.Event, c.EntryR2 = &m.host, 0
+	c.SetCtx(&l.ctx, m.arena.Addr(), l.ctx.Size)
+	c.SetPacket(0, 0, 0)
 	m.host.slices = m.slices[:len(l.slices)]
 }
 

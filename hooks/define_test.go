@@ -135,6 +135,44 @@ func TestFireCopies(t *testing.T) {
 		Secret: "none of yours"}, ev)
 }
 
+// TestFireCopiesWhole does the same with structs that are contexts as they are: one that programs may
+// write, and one that they may not, in turns.
+func TestFireCopiesWhole(t *testing.T) {
+	type counts struct {
+		Sum  uint64 `bpf:"rw"`
+		N    uint32 `bpf:"rw"`
+		Last int32  `bpf:"rw"`
+	}
+	type pair struct{ A, B uint64 }
+	writes, err := hooks.New[counts]("counts")
+	require.NoError(t, err)
+	reads, err := hooks.New[pair]("pairs")
+	require.NoError(t, err)
+	v := newVM(t, sandbpf.WithHook(writes), sandbpf.WithHook(reads))
+	attach := func(point interface {
+		Attach(hooks.Program, ...hooks.AttachOption) (*hooks.Link, error)
+	}, typ *hooks.Type, text string) {
+		insns, err := asm.Parse(text)
+		require.NoError(t, err)
+		_, err = point.Attach(load(t, v, typ, insns...))
+		require.NoError(t, err)
+	}
+	attach(writes, writes.Type(), "r2 = *(u64 *)(r1 + 0)\nw3 = *(u32 *)(r1 + 8)\nr2 += r3\n*(u64 *)(r1 + 0) = r2\n*(u32 *)(r1 + 12) = w3\nr0 = 0\nexit")
+	attach(reads, reads.Type(), "r0 = *(u64 *)(r1 + 0)\nr2 = *(u64 *)(r1 + 8)\nr0 -= r2\nexit")
+	for i := range uint32(3) {
+		ev := counts{Sum: 1 << 40, N: i, Last: -1}
+		ret, err := writes.Fire(&ev)
+		require.NoError(t, err)
+		require.Zero(t, ret)
+		require.Equal(t, counts{1<<40 + uint64(i), i, int32(i)}, ev)
+		of := pair{1 << 50, uint64(i)}
+		ret, err = reads.Fire(&of)
+		require.NoError(t, err)
+		require.Equal(t, 1<<50-uint64(i), ret)
+		require.Equal(t, pair{1 << 50, uint64(i)}, of)
+	}
+}
+
 // TestFireRefuses has programs do what they may not. They are refused; loaded all the same, they are stopped.
 func TestFireRefuses(t *testing.T) {
 	h, err := hooks.New[request]("refuses")

@@ -128,18 +128,28 @@ func (x *Executable) Stats() Stats {
 // run runs the program on c, whose context and packet are set. The holder of c
 // keeps the executable from being freed: it found it on this lease.
 func (x *Executable) run(c *vm.CPU) (uint64, error) {
-	if e, ok := c.Event.(*hostEvent); ok {
+	if e, ok := c.Event.(*hostEvent); ok && len(e.slices) > 0 {
 		e.grant(c)
 	}
 	c.Limit = x.Limit
-	var began time.Time
 	if x.Timed {
-		began = time.Now()
+		return x.timed(c)
 	}
 	r0, err := x.Engine.Run(c)
-	if x.Timed {
-		mem.AddOwned(&x.stats[c.ID].nanos, uint64(time.Since(began)))
+	s := &x.stats[c.ID]
+	mem.AddOwned(&s.runs, 1)
+	mem.AddOwned(&s.insns, c.Done)
+	if c.Holds() {
+		return r0, x.end(c, err)
 	}
+	return r0, err
+}
+
+// timed is run that measures its time.
+func (x *Executable) timed(c *vm.CPU) (uint64, error) {
+	began := time.Now()
+	r0, err := x.Engine.Run(c)
+	mem.AddOwned(&x.stats[c.ID].nanos, uint64(time.Since(began)))
 	return x.ended(c, r0, err)
 }
 

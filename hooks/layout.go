@@ -26,7 +26,9 @@ type layout struct {
 	moves  []move  // parts that are the same bytes in both
 	bools  []int   // offsets in the context of writable bools
 	slices []slice // byte slices
-	padded bool    // the context has bytes that are no field, and programs may write
+	whole  bool    // the struct is the context
+	writes bool    // programs may write, into the context or what it points to
+	padded bool    // they may write into the context, which has bytes that are no field
 	root   cStruct // for the C header
 }
 
@@ -99,8 +101,10 @@ func newLayout(name string, t reflect.Type) (*layout, error) {
 	for _, f := range l.ctx.Fields {
 		fields += f.Size
 		writable = writable || f.Writable
+		l.writes = l.writes || f.Writable || f.WritableData
 	}
 	l.padded = writable && fields < root.size
+	l.whole = len(l.slices) == 0 && len(l.moves) == 1 && l.moves[0] == move{0, 0, root.size, l.writes}
 	return l, nil
 }
 

@@ -43,10 +43,16 @@ func (e *hostEvent) CurrentTask() *helper.Task {
 	return e.host.Task()
 }
 
-func memoryOf(c *vm.CPU) (*memory, error) {
-	if m, ok := c.HookMem.(*memory); ok {
-		return m, nil
+// memoryOf returns the memory of c.
+func memoryOf(c *vm.CPU) (m *memory, err error) {
+	m, ok := c.HookMem.(*memory)
+	if !ok {
+		m, err = newMemory(c)
 	}
+	return m, err
+}
+
+func newMemory(c *vm.CPU) (*memory, error) {
 	a, err := mem.New(maxCtx)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,9 @@ func TestOn(ctx context.Context, cpu CPU, program Program, run *TestRun) error {
 	if cpu.c.M != x.Machine {
 		return fmt.Errorf("%s: the CPU: %w", x.Name(), ErrOtherVM)
 	}
-	cpu.c.Quiesce()
+	if cpu.c.Awaited() {
+		cpu.c.Quiesce()
+	}
 	return test(ctx, x, cpu.c, run)
 }
 

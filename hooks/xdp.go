@@ -138,7 +138,10 @@ func fireXDP(ch *chain, c *vm.CPU, ev *XDPEvent, res *XDPResult) error {
 	res.Action = XDPAction(ret)
 	e := &m.event
 	res.Packet = append(res.Packet[:0], e.Packet.Bytes()...)
-	res.Meta = append(res.Meta[:0], e.Packet.Metadata()...)
+	res.Meta = res.Meta[:0]
+	if meta := e.Packet.Metadata(); len(meta) > 0 {
+		res.Meta = append(res.Meta, meta...)
+	}
 	switch {
 	case res.Action == XDPRedirect:
 		res.Redirect = e.Redirect

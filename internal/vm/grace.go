@@ -36,13 +36,14 @@ func (m *Machine) Retire(free func()) {
 
 // Quiesce says that the holder of c is between two runs and keeps nothing of
 // the one before. Whoever runs programs on a CPU that it holds for longer calls
-// it before each event. It costs a load unless something waits to be freed.
+// it before each event, if [CPU.Awaited].
 func (c *CPU) Quiesce() {
-	if e := c.M.grace.epoch.Load(); c.seen.Load() != e {
-		c.seen.Store(e)
-		c.M.reap()
-	}
+	c.seen.Store(c.M.grace.epoch.Load())
+	c.M.reap()
 }
+
+// Awaited reports whether something has been retired since c was last between runs. It costs two loads.
+func (c *CPU) Awaited() bool { return c.seen.Load() != c.M.grace.epoch.Load() }
 
 // reap calls what no run needs any more.
 func (m *Machine) reap() {
