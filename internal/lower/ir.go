@@ -274,7 +274,7 @@ func (p *Program) uses(in *Ins) (read, written Regs) {
 		return read, 0
 	case Call:
 		if p.Verified {
-			return ArgRegs | bit(framePointer), Result | ArgRegs
+			return p.Blocks[in.Target].LiveIn&ArgRegs | bit(framePointer), Result | ArgRegs
 		}
 		return AllRegs, 0
 	case LoadPacket, Fault:
