@@ -100,3 +100,15 @@ func TestReplaceAndRun(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, link.Detach())
 }
+
+// TestLowHalfOfPointer looks at one half of what four bytes of a context stand for, on every engine.
+func TestLowHalfOfPointer(t *testing.T) {
+	const text = "r8 = *(u32 *)(r1 + 0)\nr0 = 2\nif w8 > -8 goto out\nr0 = 1\nw7 = w8\nr7 >>= 32\nif r7 == 0 goto out\nr0 = 3\nout:\nexit"
+	for _, options := range [][]Option{{}, {WithEngine(Interpreter)}, {WithSanitizer()}} {
+		for _, more := range [][]Option{{}, {WithoutVerifier()}} {
+			ret, _, err := program(t, newVM(t, append(more, options...)...), XDP, text, nil).Test(packet)
+			require.NoError(t, err)
+			require.Equal(t, uint32(1), ret, "of %d options", len(options)+len(more))
+		}
+	}
+}

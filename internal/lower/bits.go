@@ -24,7 +24,7 @@ func (o *optimiser) bitsOf(n *node) uint64 {
 	case CPUID, Random:
 		return lowBits
 	case Load:
-		if n.Signed {
+		if n.Signed || n.Check && n.Size == 4 { // it may be a field of the context that stands for a pointer
 			return allBits
 		}
 		return allBits >> (64 - 8*n.Size)

@@ -20,8 +20,8 @@ func TestBits(t *testing.T) {
 			"r2 = u8[r1]?; r1 = u8[r1+1]?; r0 = r2 + r1; exit"},
 		{"extension of a product", "r2 = *(u8 *)(r1 + 0); r3 = *(u16 *)(r1 + 1); r2 *= r3; r0 = (s32)r2; exit",
 			"r2 = u8[r1]?; r1 = u16[r1+1]?; r0 = r2 * r1; exit"},
-		{"division", "r3 = *(u32 *)(r1 + 0); r4 = *(u32 *)(r1 + 4); r3 /= r4; r0 = r3; r0 %= 10; exit",
-			"r3 = u32[r1]?; r1 = u32[r1+4]?; w3 = r3 / r1; w0 = r3 % 10; exit"},
+		{"division", "r3 = *(u32 *)(r10 - 8); r4 = *(u32 *)(r10 - 4); r3 /= r4; r0 = r3; r0 %= 10; exit",
+			"r3 = u32[r10-8]; r4 = u32[r10-4]; w3 = r3 / r4; w0 = r3 % 10; exit"},
 		{"division that needs all", "r1 /= 10; r0 = r1; exit", "r0 = r1 / 10; exit"},
 		{"sign extension that is needed", "r2 = *(u32 *)(r1 + 0); r0 = (s32)r2; exit", "r1 = u32[r1]?; r0 = sext32 r1; exit"},
 	} {

@@ -220,11 +220,14 @@ func memory() []op {
 		}))
 	}
 	for _, w := range widths {
-		narrow := ""
+		narrow, inMemory := "", ""
 		if w.bits < 64 {
 			narrow = ", narrow: true"
 		}
-		info := fmt.Sprintf("writes: true, mem: true, size: %d%s", w.bits/8, narrow)
+		if w.bits < 32 { // what 32 bits of a context hold may stand for a pointer
+			inMemory = narrow
+		}
+		info := fmt.Sprintf("writes: true, mem: true, size: %d%s", w.bits/8, inMemory)
 		load(fmt.Sprintf("Load%d", w.bits), info+", reads: readsB", w.utype, "uint64", w.log, false)
 		load(fmt.Sprintf("LoadX%d", w.bits), info+", reads: readsB | readsC", w.utype, "uint64", w.log, true)
 		ops = append(ops, single(fmt.Sprintf("LoadStack%d", w.bits), "writes: true"+narrow, func(p part) string {
