@@ -138,6 +138,7 @@ func (o *optimiser) undisturbed(list []piece) bool {
 	for i := int(begin); i < len(o.nodes); i++ {
 		n := &o.nodes[i]
 		switch {
+		case n.Op == Nop: // a store that has become part of another
 		case n.Op == Store && !n.Check:
 			for _, p := range list {
 				if !o.apart(n, &o.nodes[p.node]) {

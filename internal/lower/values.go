@@ -202,9 +202,12 @@ func (o *optimiser) access(n *node) {
 	o.memory(n)
 	if n.Op == Store {
 		o.overwrites(n)
-		v := n.b
+		stored, v := *n, n.b
+		if o.does(PassMerge) {
+			o.joinStores(n)
+		}
 		o.emit(n)
-		o.remember(n, v)
+		o.remember(&stored, v)
 		return
 	}
 	v, ok := o.forward(n)
