@@ -1,6 +1,8 @@
 package difftest
 
 import (
+	"slices"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
@@ -44,6 +46,60 @@ func (g *generator) bytewise() {
 			return
 		}
 	}
+}
+
+// copied copies adjacent parts of memory to the frame, or constants, as keys of maps are put together: mostly in
+// their order.
+func (g *generator) copied() {
+	base, at, room, ok := g.byteSource()
+	tmp := g.free(false)
+	size := pick(g, asm.Byte, asm.Half, asm.Word)
+	n := sizeBytes[size]
+	first := 1 + g.r.IntN(frameSlots-1)
+	for i := range 2 { // sixteen bytes
+		if g.slots[first-i].kind > scalar {
+			return
+		}
+	}
+	parts := min(2+g.r.IntN(6), 16/n)
+	if !ok || tmp == base || room < n*parts {
+		return
+	}
+	at += g.r.IntN(room - n*parts + 1)
+	shifted := g.r.IntN(16/n - parts + 1)
+	order := g.r.Perm(parts)
+	if g.chance(60) {
+		slices.Sort(order)
+	}
+	for _, i := range order {
+		to := g.slotOff(first) + int16(n*(i+shifted))
+		if g.chance(20) {
+			g.emit(asm.StoreImm(asm.R10, to, g.imm(), size))
+		} else {
+			g.emit(asm.LoadMem(tmp, base, int16(at+n*i), size), asm.StoreMem(asm.R10, to, tmp, size))
+			g.set(tmp, unbounded)
+		}
+		if g.chance(15) {
+			g.look(first, tmp)
+		}
+		if g.chance(15) && base != asm.R10 && !g.between(base, at+g.r.IntN(n*parts), tmp) {
+			return
+		}
+	}
+	g.look(first, tmp)
+	g.look(first-1, tmp)
+}
+
+// look stores what a slot of the frame holds where it can be seen after the run, if that is a number.
+func (g *generator) look(slot int, tmp asm.Register) {
+	to := g.free(false)
+	if g.slots[slot].kind != scalar || to == tmp || g.locked[tmp] || g.regs[tmp].rec {
+		return
+	}
+	g.emit(asm.LoadMem(tmp, asm.R10, g.slotOff(slot), asm.DWord),
+		asm.LoadMapValue(to, "single", uint32(8*g.r.IntN(8))), asm.StoreMem(to, 0, tmp, asm.DWord))
+	g.set(tmp, unbounded)
+	g.set(to, value{})
 }
 
 // byteSource is where bytes can be loaded from: at least room of them at an offset from base.
