@@ -149,9 +149,13 @@ func (f *runFlags) input(e *env, object string, given func(string) bool) ([]pack
 		}
 		return readCapture(data, name)
 	}
-	data, err := parseHex(*f.packet + *f.mem)
+	name, text := "--packet", *f.packet
+	if given("mem") {
+		name, text = "--mem", *f.mem
+	}
+	data, err := parseHex(text)
 	if err != nil {
-		return nil, err
+		return nil, inputErrorf("%s: %w", name, err)
 	}
 	return []packet{{data: data}}, nil
 }
