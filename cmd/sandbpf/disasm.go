@@ -55,7 +55,7 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 		case !ok:
 			return usageErrorf("no syntax %q: c, mnemonic, objdump and kernel are there", *syntax)
 		case len(args) == 0:
-			return usageErrorf("which object? \"-\" is standard input")
+			return usageErrorf("give an object; \"-\" is standard input")
 		case len(args) > 2:
 			return usageErrorf("unexpected argument %q", args[2])
 		case *blind && !d.native:

@@ -40,7 +40,7 @@ func setupInspect(fs *flag.FlagSet) func(*env, []string) error {
 	return func(e *env, args []string) error {
 		switch {
 		case len(args) == 0:
-			return usageErrorf("which object? \"-\" is standard input")
+			return usageErrorf("give an object; \"-\" is standard input")
 		case len(args) > 1:
 			return usageErrorf("unexpected argument %q", args[1])
 		}

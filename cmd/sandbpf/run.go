@@ -82,7 +82,7 @@ func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 func (f *runFlags) run(e *env, args []string, given func(string) bool) (err error) {
 	switch {
 	case len(args) == 0:
-		return usageErrorf("which object?")
+		return usageErrorf("give an object; \"-\" is standard input")
 	case len(args) > 2:
 		return usageErrorf("unexpected argument %q", args[2])
 	case *f.repeat < 1:

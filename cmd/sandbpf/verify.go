@@ -80,7 +80,7 @@ type verdictView struct {
 
 func (f *verifyFlags) run(e *env, objects []string) error {
 	if len(objects) == 0 {
-		return usageErrorf("which object? \"-\" is standard input")
+		return usageErrorf("give an object; \"-\" is standard input")
 	}
 	views := []*verdictView{}
 	var failed error // reported already; the other objects are verified
