@@ -71,4 +71,10 @@ func TestDumpMap(t *testing.T) {
 	out.Reset()
 	dump.write(&out, "")
 	require.Contains(t, out.String(), "not all is shown: "+dump.Error)
+
+	large, err := maps.New(&maps.Spec{Name: "large", Type: maps.Array, KeySize: 4, ValueSize: 1 << 20, MaxEntries: 1 << 12})
+	require.NoError(t, err)
+	defer large.Close()
+	dump = d.dump("large", large, nil)
+	require.Equal(t, "it has more than 65 elements", dump.Error, "of 4 GiB, that much is read")
 }
