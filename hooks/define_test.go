@@ -265,6 +265,12 @@ func TestNewRefuses(t *testing.T) {
 			}]("x")
 			return err
 		},
+		`"wr" is no option`: func() error {
+			_, err := hooks.New[struct {
+				N uint8 `bpf:"n,wr"`
+			}]("x")
+			return err
+		},
 		`"union" is no name in C`: func() error { _, err := hooks.New[struct{ Union uint8 }]("x"); return err },
 		"the name path_end is taken": func() error {
 			_, err := hooks.New[struct {
