@@ -386,7 +386,8 @@ func TestHelpers(t *testing.T) {
 
 	_, err = run(call(5), asm.Mov.Imm(asm.R0, 0), asm.Return())
 	require.ErrorIs(t, err, sandbpf.ErrHelper)
-	require.ErrorContains(t, err, "boom")
+	require.ErrorIs(t, err, boom)
+	require.ErrorContains(t, err, "call of a helper failed: fail: boom")
 	_, err = run(call(6), asm.Mov.Imm(asm.R0, 0), asm.Return())
 	require.ErrorIs(t, err, sandbpf.ErrHelper)
 	require.ErrorContains(t, err, "panics panicked: oh")
