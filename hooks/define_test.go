@@ -302,6 +302,7 @@ func TestNewRefuses(t *testing.T) {
 			_, err := hooks.New[request]("x", hooks.Helper("f", func() float64 { return 0 }))
 			return err
 		},
+		"hook xdp: the name is taken": func() error { _, err := hooks.New[request]("xdp"); return err },
 		"the name is taken": func() error {
 			_, err := hooks.New[request]("x", hooks.Helper("f", func() {}), hooks.Helper("f", func() {}))
 			return err
