@@ -6,7 +6,7 @@ import (
 	"github.com/sandbpf/sandbpf/maps"
 )
 
-// ProgramType is a program type; see the constants of package hooks.
+// ProgramType is a program type; see the constants of this package for those that run here.
 type ProgramType = prog.Type
 
 // AttachType is where a program of a type attaches (enum bpf_attach_type).
