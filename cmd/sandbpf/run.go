@@ -117,7 +117,10 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) (err erro
 	if *f.repeat > 1 {
 		options = append(options, sandbpf.WithStats())
 	}
-	r := &runner{flags: f, env: e, spec: reachable(spec, p.Name), name: p.Name, packets: packets, single: !given("pcap")}
+	if spec, err = spec.Only(p.Name); err != nil {
+		return err
+	}
+	r := &runner{flags: f, env: e, spec: spec, name: p.Name, packets: packets, single: !given("pcap")}
 	r.report.Program = programInfo{p.Name, typeName(p.Type), p.Section}
 	if err := r.run(options); err != nil {
 		return err
