@@ -47,6 +47,19 @@ func TestInspectUnsupported(t *testing.T) {
 	require.Regexp(t, `map socks\n  type       SockMap of 1 element\n(.*\n)*?  runs here  no: `, out.String())
 }
 
+// TestVerifyNoProgram has the place of what is refused before it is verified.
+func TestVerifyNoProgram(t *testing.T) {
+	spec := &sandbpf.CollectionSpec{Programs: map[string]*sandbpf.ProgramSpec{"p": {Name: "p", Type: sandbpf.XDP,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), {Op: 0x05, Off: 9}, asm.Return()},
+		Lines:        []sandbpf.Line{{Slot: 1, File: "p.c", Number: 7, Text: "goto out;"}}}}}
+	unprivileged, log := false, false
+	v := (&verifyFlags{unprivileged: &unprivileged, log: &log}).verifyProgram(&env{}, "p.o", spec, "p")
+	require.Equal(t, "refused", v.Verdict)
+	require.Equal(t, 1, *v.Insn)
+	require.Equal(t, "p.c:7: goto out;", v.Line)
+	require.Equal(t, "jump to 11, outside of function p at [0, 3)", v.Reason)
+}
+
 // TestDumpMap dumps a map with more than is shown, and one that cannot be read.
 func TestDumpMap(t *testing.T) {
 	d := &dumper{}

@@ -61,8 +61,8 @@ type verdictView struct {
 	Object    string        `json:"object"`
 	Program   string        `json:"program"`
 	Type      string        `json:"type"`
-	Verdict   string        `json:"verdict"` // "accepted", "refused", or "unknown" if Linux has no such type
-	Code      verifier.Code `json:"code,omitempty"`
+	Verdict   string        `json:"verdict"`        // "accepted", "refused", or "unknown" if Linux has no such type
+	Code      verifier.Code `json:"code,omitempty"` // none if the instructions make no program
 	Reason    string        `json:"reason,omitempty"`
 	Insn      *int          `json:"insn,omitempty"`
 	Line      string        `json:"line,omitempty"`
@@ -160,6 +160,10 @@ func (f *verifyFlags) verifyProgram(e *env, object string, spec *sandbpf.Collect
 	v.Verdict, v.Reason, v.err = "refused", why(err), err
 	if errors.Is(err, sandbpf.ErrUnknownHook) {
 		v.Verdict = "unknown"
+	}
+	var invalid *sandbpf.ProgramError
+	if errors.As(err, &invalid) {
+		v.Reason, v.Insn, v.Line = invalid.Reason, &invalid.Slot, invalid.Line.String()
 	}
 	var refused *verifier.Error
 	if errors.As(err, &refused) {
