@@ -26,10 +26,11 @@ Ethernet header. The clock is that of the capture, and random numbers are the
 same each time: so are the results.
 
 A program in a section that says no type, or with --type memory, gets the address
-of some memory in r1 and its length in r2: the bytes of --mem.
+of some memory in r1 and its length in r2: the bytes of --mem. It is not verified, since
+Linux has no such programs.
 
-The program is verified first, as Linux does it; "sandbpf verify" tells more about a
-refusal. With --without-verifier it runs as it is, and a run is stopped when it does
+Other programs are verified first, as Linux does it; "sandbpf verify" tells more about a
+refusal. With --without-verifier a program runs as it is. A run is stopped when it does
 what it may not; the message says in which line of the source. The others go on, and
 the exit code is 1.
 
