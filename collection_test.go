@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
@@ -86,6 +87,34 @@ func TestCollection(t *testing.T) {
 	_, _, err = coll.Program("entry").Test(packet)
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, coll.Variable("second").Set(uint32(1)), ErrClosed)
+}
+
+// TestCollectionOnly loads some programs of a collection with others that cannot be loaded.
+func TestCollectionOnly(t *testing.T) {
+	v := newVM(t)
+	spec := testCollection(t)
+	spec.Maps["stacks"] = &maps.Spec{Name: "stacks", Type: maps.StackTrace, KeySize: 4, ValueSize: 8, MaxEntries: 1}
+	spec.Programs["probe"] = &ProgramSpec{Name: "probe", Type: prog.Kprobe,
+		Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, "stacks"), asm.LoadMapPtr(asm.R2, "outer"), asm.Mov.Imm(asm.R0, 0), asm.Return()}}
+	_, err := v.LoadCollection(spec)
+	require.ErrorIs(t, err, ErrNotSupported)
+
+	_, err = spec.Only("entry", "none")
+	require.ErrorIs(t, err, ErrNotExist)
+	only, err := spec.Only("entry")
+	require.NoError(t, err)
+	coll, err := v.LoadCollection(only)
+	require.NoError(t, err)
+	require.Equal(t, []string{"entry", "target"}, coll.Programs(), "it jumps to target")
+	require.Equal(t, []string{".data", "jumps"}, coll.Maps())
+	require.Equal(t, []string{"first", "second"}, coll.Variables())
+	require.NoError(t, coll.Close())
+
+	only, err = spec.Only("probe")
+	require.NoError(t, err)
+	require.Equal(t, []string{"inner", "outer", "stacks"}, sortedKeys(only.Maps))
+	require.Empty(t, only.Variables)
+	require.Len(t, spec.Maps, 5)
 }
 
 func TestCollectionReusesMaps(t *testing.T) {

@@ -92,7 +92,7 @@ func (l *linker) assemble() error {
 			return l.invalid(slot, err)
 		}
 		if ins.Kind() == asm.KindCallX {
-			return l.p.Errorf(slot, "call through a register is not supported")
+			return l.p.Errorf(slot, "call through a register is not supported: clang calls helpers so with -O0, use -O2")
 		}
 		if ins, err = l.resolve(ins, slot); err != nil {
 			return err

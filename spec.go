@@ -1,12 +1,14 @@
 package sandbpf
 
 import (
+	"fmt"
+
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/maps"
 )
 
-// ProgramType is a program type; see the constants of package hooks.
+// ProgramType is a program type; see the constants of this package for those that run here.
 type ProgramType = prog.Type
 
 // AttachType is where a program of a type attaches (enum bpf_attach_type).
@@ -59,6 +61,64 @@ type CollectionSpec struct {
 
 	Variables map[string]*VariableSpec
 	Notes     []string // what the object asks for and does not get, for people to read
+}
+
+// Only returns the blueprint of these programs and of what they reach: maps, the maps in
+// them, and the programs that they may jump to. An object often has others beside them that
+// cannot be loaded here, of a type such as kprobe. The parts are those of s, which does not
+// change. The error is an [ErrNotExist].
+func (s *CollectionSpec) Only(programs ...string) (*CollectionSpec, error) {
+	r := reach{s, &CollectionSpec{
+		Programs: make(map[string]*ProgramSpec), Maps: make(map[string]*maps.Spec),
+		MapTypes: make(map[string]*MapTypes), Variables: make(map[string]*VariableSpec), Notes: s.Notes,
+	}}
+	for _, name := range programs {
+		if s.Programs[name] == nil {
+			return nil, fmt.Errorf("program %q: %w in the collection", name, ErrNotExist)
+		}
+		r.program(name)
+	}
+	for name, v := range s.Variables {
+		if r.out.Maps[v.Map] != nil {
+			r.out.Variables[name] = v
+		}
+	}
+	return r.out, nil
+}
+
+// reach is what programs of a collection have been found to reach.
+type reach struct{ from, out *CollectionSpec }
+
+func (r reach) program(name string) {
+	p := r.from.Programs[name]
+	if p == nil || r.out.Programs[name] != nil {
+		return
+	}
+	r.out.Programs[name] = p
+	for _, m := range mapNames(p) {
+		r.mapOf(m)
+	}
+}
+
+func (r reach) mapOf(name string) {
+	m := r.from.Maps[name]
+	if m == nil || r.out.Maps[name] != nil {
+		return
+	}
+	r.out.Maps[name] = m
+	if types := r.from.MapTypes[name]; types != nil {
+		r.out.MapTypes[name] = types
+	}
+	for _, element := range m.Contents {
+		inner, named := element.Value.(string)
+		switch {
+		case !named:
+		case m.Type == maps.ProgramArray:
+			r.program(inner)
+		case m.Type.MapInMap():
+			r.mapOf(inner)
+		}
+	}
 }
 
 // MapTypes are the types of what is in a map, nil where they are not known. The value of

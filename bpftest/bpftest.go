@@ -54,6 +54,7 @@ type config struct {
 	loader    []loader.Option
 	vm        []sandbpf.Option
 	variables []variable
+	only      []string // programs, all if empty
 }
 
 type variable struct {
@@ -74,13 +75,19 @@ func WithVM(options ...sandbpf.Option) Option {
 // WithoutVerifier loads programs that Linux would refuse; see [sandbpf.WithoutVerifier].
 func WithoutVerifier() Option { return WithVM(sandbpf.WithoutVerifier()) }
 
+// Only loads these programs and what they reach, not the others of the object: those of a type
+// that does not run here, for instance. See [sandbpf.CollectionSpec.Only].
+func Only(programs ...string) Option {
+	return func(c *config) { c.only = append(c.only, programs...) }
+}
+
 // Set gives a global variable, .rodata too, its value before the programs are loaded.
 func Set(name string, value any) Option {
 	return func(c *config) { c.variables = append(c.variables, variable{name, value}) }
 }
 
-// Load loads all programs of an object file; the path is relative to the folder of
-// the test. If one is refused by the verifier, the log of the test tells why: the line in C, what
+// Load loads all programs of an object file, or [Only] some; the path is relative to the
+// folder of the test. If one is refused by the verifier, the log of the test tells why: the line in C, what
 // is known there and since when, and what usually helps.
 func Load(t testing.TB, path string, options ...Option) *Object {
 	t.Helper()
@@ -91,7 +98,7 @@ func Load(t testing.TB, path string, options ...Option) *Object {
 	return load(t, path, data, options)
 }
 
-// LoadBytes loads all programs of an object, such as an embedded one.
+// LoadBytes is Load of an object in memory, such as an embedded one.
 func LoadBytes(t testing.TB, object []byte, options ...Option) *Object {
 	t.Helper()
 	return load(t, "object", object, options)
@@ -116,6 +123,11 @@ func load(t testing.TB, name string, data []byte, options []Option) *Object {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
+	if len(c.only) > 0 {
+		if spec, err = spec.Only(c.only...); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
 	o := &Object{Clock: newClock(), t: t}
 	all := append([]sandbpf.Option{sandbpf.WithCPUs(1), sandbpf.WithSeed(1), sandbpf.WithClock(o.Clock.Now),
 		sandbpf.WithTrace(testLog{t})}, c.vm...)
@@ -133,8 +145,11 @@ func load(t testing.TB, name string, data []byte, options []Option) *Object {
 // story is all that there is to say about an error: of a refusal, how the program gets there.
 func story(err error) string {
 	var refused *verifier.Error
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
 		return strings.TrimRight(fmt.Sprintf("%+v", refused), "\n")
+	case errors.Is(err, sandbpf.ErrNotSupported):
+		return err.Error() + "; with bpftest.Only, other programs can be loaded without"
 	}
 	return err.Error()
 }
@@ -162,7 +177,7 @@ func newClock() *Clock {
 // Now returns the nanoseconds since boot.
 func (c *Clock) Now() uint64 { return c.now.Load() }
 
-// Advance moves the clock on.
+// Advance moves the clock on. It never goes back: a negative d does nothing.
 func (c *Clock) Advance(d time.Duration) { c.now.Add(uint64(max(d, 0))) }
 
 // Program returns a program of the object.

@@ -82,6 +82,17 @@ func TestWithLoader(t *testing.T) {
 	require.Equal(t, int32(0b0011), obj.TC("kconfig").Run(frame(0x800)).Ret)
 }
 
+// TestOnly loads a program that lies in an object with a kprobe and one that is refused.
+func TestOnly(t *testing.T) {
+	needLittleEndian(t)
+	const object = "../cmd/sandbpf/testdata/demo.o"
+	obj := bpftest.Load(t, object, bpftest.Only("stop"))
+	require.Equal(t, hooks.XDPAborted, obj.XDP("stop").Run(frame(0x800)).Action)
+	require.Equal(t, []string{"stop"}, obj.Programs())
+	obj = bpftest.Load(t, object, bpftest.Only("stop", "jump"))
+	require.Contains(t, obj.Programs(), "jump")
+}
+
 // TestEvent gives programs events with more than a frame.
 func TestEvent(t *testing.T) {
 	needLittleEndian(t)
@@ -115,13 +126,17 @@ func TestFailures(t *testing.T) {
 	needLittleEndian(t)
 	object := read(t)
 	for want, fail := range map[string]func(r *recorder){
-		"no such file":       func(r *recorder) { bpftest.Load(r, "testdata/gone.o") },
-		"object: ":           func(r *recorder) { bpftest.LoadBytes(r, []byte("no object")) },
-		"no variable none":   func(r *recorder) { bpftest.LoadBytes(r, object, bpftest.Set("none", 1)) },
-		"does not fit":       func(r *recorder) { bpftest.LoadBytes(r, object, bpftest.Set("limit", int64(1<<40))) },
-		`no program "none"`:  func(r *recorder) { bpftest.LoadBytes(r, object).Program("none") },
-		`no map "none"`:      func(r *recorder) { bpftest.LoadBytes(r, object).Map("none") },
-		`no variable "none"`: func(r *recorder) { bpftest.LoadBytes(r, object).Variable("none") },
+		"no such file": func(r *recorder) { bpftest.Load(r, "testdata/gone.o") },
+		"object: ":     func(r *recorder) { bpftest.LoadBytes(r, []byte("no object")) },
+		"with bpftest.Only": func(r *recorder) {
+			bpftest.Load(r, "../testdata/elf/probe_read.o", bpftest.WithLoader(loader.WithProgramType("probe_read", 2)))
+		},
+		`object: program "none"`: func(r *recorder) { bpftest.LoadBytes(r, object, bpftest.Only("none")) },
+		"no variable none":       func(r *recorder) { bpftest.LoadBytes(r, object, bpftest.Set("none", 1)) },
+		"does not fit":           func(r *recorder) { bpftest.LoadBytes(r, object, bpftest.Set("limit", int64(1<<40))) },
+		`no program "none"`:      func(r *recorder) { bpftest.LoadBytes(r, object).Program("none") },
+		`no map "none"`:          func(r *recorder) { bpftest.LoadBytes(r, object).Map("none") },
+		`no variable "none"`:     func(r *recorder) { bpftest.LoadBytes(r, object).Variable("none") },
 		"key does not exist": func(r *recorder) {
 			o := bpftest.LoadBytes(r, object)
 			bpftest.Value[window](r, o.Map("windows"), uint16(1))

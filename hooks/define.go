@@ -80,9 +80,15 @@ func Define[T any](name string, options ...Option) *Hook[T] {
 // in C, else its name in snake_case is used; `bpf:"rw"` or `bpf:"name,rw"` lets
 // programs write it, and Fire copies it back into the event. Of a byte slice that
 // is the bytes, never the length.
+//
+// Programs are for the hook if their section has its name, which therefore is none of those
+// that say a type of Linux, such as xdp.
 func New[T any](name string, options ...Option) (*Hook[T], error) {
 	if !cName.MatchString(name) || cKeywords[name] {
 		return nil, fmt.Errorf("hook %q: the name must be an identifier of C", name)
+	}
+	if ofLinux(name) {
+		return nil, fmt.Errorf("hook %s: the name is taken", name)
 	}
 	l, err := newLayout(name, reflect.TypeFor[T]())
 	if err != nil {
@@ -256,7 +262,7 @@ var defined registry
 func (r *registry) add(t *Type) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.types[t.Name] != nil || ofLinux(t.Name) {
+	if r.types[t.Name] != nil {
 		return fmt.Errorf("hook %s: the name is taken", t.Name)
 	}
 	if r.types == nil {

@@ -292,6 +292,12 @@ func TestNewRefuses(t *testing.T) {
 			}]("x")
 			return err
 		},
+		`"wr" is no option`: func() error {
+			_, err := hooks.New[struct {
+				N uint8 `bpf:"n,wr"`
+			}]("x")
+			return err
+		},
 		`"union" is no name in C`: func() error { _, err := hooks.New[struct{ Union uint8 }]("x"); return err },
 		"the name path_end is taken": func() error {
 			_, err := hooks.New[struct {
@@ -323,6 +329,7 @@ func TestNewRefuses(t *testing.T) {
 			_, err := hooks.New[request]("x", hooks.Helper("f", func() float64 { return 0 }))
 			return err
 		},
+		"hook xdp: the name is taken": func() error { _, err := hooks.New[request]("xdp"); return err },
 		"the name is taken": func() error {
 			_, err := hooks.New[request]("x", hooks.Helper("f", func() {}), hooks.Helper("f", func() {}))
 			return err
@@ -407,7 +414,8 @@ func TestHelpers(t *testing.T) {
 
 	_, err = run(call(5), asm.Mov.Imm(asm.R0, 0), asm.Return())
 	require.ErrorIs(t, err, sandbpf.ErrHelper)
-	require.ErrorContains(t, err, "boom")
+	require.ErrorIs(t, err, boom)
+	require.ErrorContains(t, err, "call of a helper failed: fail: boom")
 	_, err = run(call(6), asm.Mov.Imm(asm.R0, 0), asm.Return())
 	require.ErrorIs(t, err, sandbpf.ErrHelper)
 	require.ErrorContains(t, err, "panics panicked: oh")

@@ -140,9 +140,8 @@ func (p *XDPPoint) FireFrames(frames []*XDPFrame) error {
 		passFrames(frames)
 		return nil
 	}
-	err = fireFrames(ch, c, frames)
-	c.M.Release(c)
-	return err
+	defer c.M.Release(c) // also if the host or the clock panics
+	return fireFrames(ch, c, frames)
 }
 
 // FireFramesOn is FireFrames on a CPU that the caller holds.

@@ -85,7 +85,7 @@ func newHelper(id asm.BuiltinFunc, name string, fn any) (*CustomHelper, error) {
 	return h, nil
 }
 
-// guarded makes a panic of a helper the run's error.
+// guarded makes a panic of a helper the run's error, and says whose error it is.
 func guarded(name string, body vm.Helper) vm.Helper {
 	return func(c *vm.CPU, args *[5]uint64) (ret uint64, err error) {
 		defer func() {
@@ -93,7 +93,14 @@ func guarded(name string, body vm.Helper) vm.Helper {
 				err = &vm.Fault{Err: vm.ErrHelper, Detail: fmt.Sprintf("%s panicked: %v", name, p)}
 			}
 		}()
-		return body(c, args)
+		ret, err = body(c, args)
+		if err == nil {
+			return ret, nil
+		}
+		if _, fault := err.(*vm.Fault); !fault {
+			err = &vm.Fault{Err: vm.ErrHelper, Detail: fmt.Sprintf("%s: %v", name, err), Cause: err}
+		}
+		return ret, err
 	}
 }
 

@@ -195,7 +195,8 @@ func (b *layoutBuilder) structOf(name string, t reflect.Type, p place) (*cStruct
 var cName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // newField reads the tag of a field: `bpf:"name,rw"`, both parts optional, "-"
-// to leave the field out. Writable says what holds for the struct around it.
+// to leave the field out. The name comes first, as in other packages' tags. Writable says
+// what holds for the struct around it.
 func newField(gf reflect.StructField, writable bool) (f cField, skip bool, err error) {
 	f.name, f.writable = snakeCase(gf.Name), writable
 	tag := gf.Tag.Get("bpf")
@@ -205,11 +206,13 @@ func newField(gf reflect.StructField, writable bool) (f cField, skip bool, err e
 	if !gf.IsExported() {
 		return f, false, errors.New("is not exported; tag it `bpf:\"-\"` to leave it out")
 	}
-	for part := range strings.SplitSeq(tag, ",") {
+	for i, part := range strings.Split(tag, ",") {
 		switch {
 		case part == "rw":
 			f.writable = true
 		case part == "":
+		case i > 0:
+			return f, false, fmt.Errorf("tag %q: %q is no option, rw is the only one", tag, part)
 		case cName.MatchString(part):
 			f.name = part
 		default:

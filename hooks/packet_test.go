@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -258,4 +259,42 @@ func randomStruct(rng *rand.Rand) (reflect.Type, []int) {
 		sizes = append(sizes, k.size)
 	}
 	return reflect.StructOf(fields), sizes
+}
+
+// TestPanicReleasesCPU has what a VM asks the Go program for panic in a run. Who recovers, as
+// net/http does, can go on.
+func TestPanicReleasesCPU(t *testing.T) {
+	broken := false
+	v := newVM(t, sandbpf.WithCPUs(1), sandbpf.WithClock(func() uint64 {
+		if broken {
+			panic("no time")
+		}
+		return 1
+	}))
+	const text = "call bpf_ktime_get_ns\nr0 = 2\nexit"
+	xdp, tc := xdpPoint(t, v, text), tcPoint(t, v, text)
+	frame, err := hooks.NewXDPFrame()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, frame.Close()) })
+	packet := make([]byte, 60)
+	require.NoError(t, frame.SetLen(copy(frame.Buffer(), packet)))
+
+	for name, fire := range map[string]func() error{
+		"xdp":       func() error { return xdp.Fire(&hooks.XDPEvent{Packet: packet}, &hooks.XDPResult{}) },
+		"tc":        func() error { return tc.Fire(&hooks.SKBEvent{Packet: packet}, &hooks.SKBResult{}) },
+		"frames":    func() error { return xdp.FireFrames([]*hooks.XDPFrame{frame}) },
+		"no result": func() error { return xdp.Fire(&hooks.XDPEvent{Packet: packet}, nil) },
+	} {
+		broken = true
+		require.Panics(t, func() { _ = fire() }, name)
+		broken = false
+		ended := make(chan error)
+		go func() { ended <- xdp.Fire(&hooks.XDPEvent{Packet: packet}, &hooks.XDPResult{}) }()
+		select {
+		case err := <-ended:
+			require.NoError(t, err, name)
+		case <-time.After(10 * time.Second):
+			t.Fatal(name, ": the CPU is still leased")
+		}
+	}
 }

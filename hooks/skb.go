@@ -171,9 +171,8 @@ func (p *skbPoint) Fire(ev *SKBEvent, res *SKBResult) error {
 		res.pass(p.hook, ev)
 		return nil
 	}
-	err = fireSKB(ch, c, ev, res)
-	c.M.Release(c)
-	return err
+	defer c.M.Release(c) // also if the host or the clock panics
+	return fireSKB(ch, c, ev, res)
 }
 
 // FireOn is Fire on a CPU that the caller holds.

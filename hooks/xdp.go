@@ -95,9 +95,8 @@ func (p *XDPPoint) Fire(ev *XDPEvent, res *XDPResult) error {
 		res.pass(ev)
 		return nil
 	}
-	err = fireXDP(ch, c, ev, res)
-	c.M.Release(c)
-	return err
+	defer c.M.Release(c) // also if the host or the clock panics
+	return fireXDP(ch, c, ev, res)
 }
 
 // FireOn is Fire on a CPU that the caller holds.

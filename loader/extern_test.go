@@ -139,6 +139,10 @@ func TestParseKconfig(t *testing.T) {
 		_, err := ParseKconfig(strings.NewReader("CONFIG_Z=1\n" + bad))
 		require.ErrorContains(t, err, "line 2: no NAME=value")
 	}
+	_, err = ParseKconfig(strings.NewReader(strings.Repeat("\x7f", 10000)))
+	require.Less(t, len(err.Error()), 250, "of a file that is something else, the start is enough")
+	_, err = ParseKconfig(strings.NewReader("CONFIG_Z=1\nCONFIG_Y=" + strings.Repeat("y", 1<<17)))
+	require.ErrorContains(t, err, "line 2: ")
 }
 
 func TestKsyms(t *testing.T) {

@@ -28,18 +28,22 @@ const KernelVersion = 6<<16 | 18<<8
 func ParseKconfig(r io.Reader) (map[string]any, error) {
 	values := make(map[string]any)
 	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		name, value, ok := strings.Cut(line, "=")
 		if !ok || name == "" || value == "" {
-			return nil, fmt.Errorf("line %d: no NAME=value: %q", n, line)
+			return nil, fmt.Errorf("line %d: no NAME=value: %.40q", n, line)
 		}
 		values[name] = value
 	}
-	return values, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("line %d: %w", n, err)
+	}
+	return values, nil
 }
 
 // kconfig makes the map .kconfig out of the declarations of extern variables and the

@@ -21,8 +21,13 @@ import (
 var ErrInvalid = errors.New("invalid object")
 
 // ErrNotSupported is what every error about something that has no counterpart here
-// matches.
-var ErrNotSupported = errors.New("not supported")
+// matches. It is an [errors.ErrUnsupported], hence a [sandbpf.ErrNotSupported].
+var ErrNotSupported error = notSupported{}
+
+type notSupported struct{}
+
+func (notSupported) Error() string        { return "not supported" }
+func (notSupported) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // ErrByteOrder is what the error about an object for hosts of the other byte order
 // matches.

@@ -361,6 +361,7 @@ func TestExceptionCallback(t *testing.T) {
 	}
 	_, err := FromCollectionSpec(one())
 	require.ErrorIs(t, err, ErrNotSupported)
+	require.ErrorIs(t, err, sandbpf.ErrNotSupported)
 	require.ErrorContains(t, err, "program p: exception callback cb: cilium/ebpf leaves a function out that nothing calls")
 
 	insns = append(insns, btf.WithFuncMetadata(ebpfasm.Return().WithSymbol("cb"), cb))

@@ -281,7 +281,21 @@ func (m *Map) ProgPerm() mem.Perm {
 
 func (m *Map) fail(op string, err error) error {
 	if e, ok := err.(Errno); ok {
-		return &Error{Op: op, Map: m.String(), Errno: e}
+		return &Error{Op: op, Map: m.String(), Errno: e, Reason: m.reason(e)}
 	}
 	return fmt.Errorf("map %s: %s: %w", m.String(), op, err)
+}
+
+// reason says what Linux means by an errno whose text, "argument list too long" for instance,
+// says something else.
+func (m *Map) reason(e Errno) string {
+	switch {
+	case e == EPERM && m.Frozen():
+		return "the map is frozen"
+	case e == E2BIG && m.typ.indexed():
+		return fmt.Sprintf("the index must be below %d", m.maxEntries)
+	case e == E2BIG, e == ENOSPC && m.typ == LPMTrie:
+		return fmt.Sprintf("the map is full: it has room for %d", m.maxEntries)
+	}
+	return ""
 }

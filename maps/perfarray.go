@@ -2,6 +2,7 @@ package maps
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -185,8 +186,11 @@ type PerfBuffers struct {
 // already, and EINVAL if m is no PerfEventArray or Bytes is out of range.
 func NewPerfConsumer(m *Map, b PerfBuffers) (*PerfConsumer, error) {
 	p, ok := m.impl.(*perfArray)
-	if !ok || b.Bytes < 1 || b.Bytes > 1<<30 {
-		return nil, m.fail("open perf buffers", EINVAL)
+	switch {
+	case !ok:
+		return nil, &Error{"open perf buffers", m.String(), EINVAL, "it is no PerfEventArray"}
+	case b.Bytes < 1 || b.Bytes > 1<<30:
+		return nil, &Error{"open perf buffers", m.String(), EINVAL, fmt.Sprintf("%d bytes for a CPU, must be 1 to %d", b.Bytes, 1<<30)}
 	}
 	m, err := m.Clone()
 	if err != nil {

@@ -198,7 +198,7 @@ type RingConsumer struct {
 func NewRingConsumer(m *Map) (*RingConsumer, error) {
 	r, ok := m.impl.(*ring)
 	if !ok {
-		return nil, m.fail("open ring buffer", EINVAL)
+		return nil, &Error{"open ring buffer", m.String(), EINVAL, "it is no RingBuf"}
 	}
 	m, err := m.Clone()
 	if err != nil {
@@ -208,7 +208,7 @@ func NewRingConsumer(m *Map) (*RingConsumer, error) {
 	defer r.read.Unlock()
 	if r.open {
 		_ = m.Close()
-		return nil, m.fail("open ring buffer", EBUSY)
+		return nil, &Error{"open ring buffer", m.String(), EBUSY, "it has a reader already"}
 	}
 	r.open = true
 	return &RingConsumer{m, r}, nil

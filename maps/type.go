@@ -75,6 +75,15 @@ func (t Type) PerCPU() bool {
 // MapInMap reports whether the values are maps.
 func (t Type) MapInMap() bool { return t == ArrayOfMaps || t == HashOfMaps }
 
+// indexed reports whether keys are numbers below the number of elements.
+func (t Type) indexed() bool {
+	switch t {
+	case Array, PerCPUArray, ProgramArray, PerfEventArray, ArrayOfMaps, DevMap, CPUMap, XSKMap:
+		return true
+	}
+	return false
+}
+
 // Flags of map creation, BPF_F_* of the UAPI.
 const (
 	FlagNoPrealloc    uint32 = 1 << 0  // BPF_F_NO_PREALLOC; no effect, memory is always committed on use

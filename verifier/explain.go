@@ -274,7 +274,7 @@ var hints = map[Code]string{
 	CodeMapBounds:     "bound the index before it is added, with a comparison or with an unsigned mask of the size minus one",
 	CodeMemBounds:     "bound the index by the size of the memory before it is added",
 	CodePtrUnbounded:  "bound the number from below and above before it is added to the pointer, as an unsigned number",
-	CodePtrBounds:     "offsets must stay below 1<<29",
+	CodePtrBounds:     "bound the number from below and above before it is added to the pointer: offsets must stay below 1<<29",
 	CodeScalarDeref:   "the pointer was lost: by a call that gives back what it points to or moves the packet, by arithmetic other than + and -, or by storing it in memory other than the stack",
 	CodeStackBounds:   "a frame has 512 bytes; large buffers go into a per-CPU array map",
 	CodeStackDepth:    "move large buffers into a per-CPU array map, or pass less from frame to frame",

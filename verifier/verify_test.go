@@ -168,6 +168,26 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestHintUnboundedOffset has a packet offset that is compared with the end, but is too large
+// for that to count.
+func TestHintUnboundedOffset(t *testing.T) {
+	const text = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr4 = *(u32 *)(r1 + 16)\n%sr0 = 0\nr2 += r4\nr5 = r2\nr5 += 1\n" +
+		"if r5 > r3 goto +1\nr0 = *(u8 *)(r2 + 0)\nexit\n"
+	for _, bound := range []string{"", "r4 &= 65535\n"} {
+		p := program(t, fmt.Sprintf(text, bound))
+		p.Type = prog.XDP
+		_, err := Verify(p, nil)
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, CodePacketBounds, e.Code)
+		require.Contains(t, e.Hint, "more than 65535 bytes")
+	}
+	p := program(t, fmt.Sprintf(text, "r4 &= 4095\n"))
+	p.Type = prog.XDP
+	_, err := Verify(p, nil)
+	require.NoError(t, err)
+}
+
 // TestLog has the log of a short program, as Linux writes it but for what it pads.
 func TestLog(t *testing.T) {
 	var log bytes.Buffer

@@ -51,7 +51,7 @@ an object file.
 func setupAsm(fs *flag.FlagSet) func(*env, []string) error {
 	syntax := fs.String("syntax", "c", "`NAME` of the syntax: c or mnemonic")
 	hex := fs.Bool("hex", false, "write hex digits")
-	out := fs.String("o", "", "write to `FILE`")
+	out := fs.String("o", "-", "write to `FILE`; - is standard output")
 	big := bigEndianFlag(fs)
 	return func(e *env, args []string) error {
 		parse, ok := parsers[*syntax]
@@ -114,7 +114,7 @@ func (e *env) writeCode(insns asm.Instructions, order binary.ByteOrder, hex bool
 		}
 		out = append(out, code...)
 	}
-	if file != "" {
+	if file != "-" {
 		if err := os.WriteFile(file, out, 0o666); err != nil {
 			return inputError{err}
 		}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // command is a subcommand.
@@ -68,7 +69,8 @@ func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 
 func (c *command) help(w io.Writer) error {
 	fs, _ := c.flags()
-	fmt.Fprintf(w, "Usage: sandbpf %s %s\n\n%s\nOptions:\n", c.name, c.args, c.long)
+	fmt.Fprintln(w, strings.TrimRight("Usage: sandbpf "+c.name+" "+c.args, " "))
+	fmt.Fprintf(w, "\n%s\n", c.long)
 	var rows [][]string
 	fs.VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
@@ -81,8 +83,12 @@ func (c *command) help(w io.Writer) error {
 		}
 		rows = append(rows, []string{dash + f.Name + " " + value, usage})
 	})
-	writeTable(w, "  ", rows)
-	_, err := fmt.Fprint(w, "\n", exitCodes)
+	if len(rows) > 0 {
+		fmt.Fprintln(w, "Options:")
+		writeTable(w, "  ", rows)
+		fmt.Fprintln(w)
+	}
+	_, err := fmt.Fprint(w, exitCodes)
 	return err
 }
 
@@ -100,7 +106,7 @@ func help(w io.Writer, args []string) error {
 	switch {
 	case len(args) > 1:
 		return usageErrorf("help takes one command at a time")
-	case len(args) == 1:
+	case len(args) == 1 && args[0] != "help":
 		c := commandByName(args[0])
 		if c == nil {
 			return usageErrorf("no command %q: see sandbpf help", args[0])
@@ -111,7 +117,7 @@ func help(w io.Writer, args []string) error {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-8s  %s\n", c.name, c.short)
 	}
-	fmt.Fprintf(w, "  %-8s  %s\n  %-8s  %s\n\n", "version", "print the version", "help", "explain a command: sandbpf help run")
+	fmt.Fprintf(w, "  %-8s  %s\n\n", "help", "explain a command: sandbpf help run")
 	_, err := fmt.Fprint(w, `A first look at an object that clang has made:
 
   clang -O2 -g -target bpf -c firewall.c

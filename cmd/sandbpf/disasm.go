@@ -19,7 +19,8 @@ and above the instructions the source lines that they come from. Maps, variables
 and functions have their names. What is no ELF file is taken for the bytes of
 instructions; "-" is standard input.
 
-The text can be assembled again: the rest is in comments.
+The text of a program can be assembled again, by the command asm, if it refers to no
+maps or variables: the rest is in comments.
 
 With --native, programs are loaded, and each instruction stands beside the machine
 code that it has become, in the order of the machine code. Instructions that need none
@@ -54,7 +55,7 @@ func setupDisasm(fs *flag.FlagSet) func(*env, []string) error {
 		case !ok:
 			return usageErrorf("no syntax %q: c, mnemonic, objdump and kernel are there", *syntax)
 		case len(args) == 0:
-			return usageErrorf("which object? \"-\" is standard input")
+			return usageErrorf("give an object; \"-\" is standard input")
 		case len(args) > 2:
 			return usageErrorf("unexpected argument %q", args[2])
 		case *blind && !d.native:
@@ -81,7 +82,7 @@ func (d *disassembler) run(e *env, args []string) error {
 	}
 	if d.hex {
 		if data, err = parseHex(string(data)); err != nil {
-			return err
+			return inputErrorf("%s: %w", shown, err)
 		}
 	}
 	if isObject(data) {
@@ -92,6 +93,8 @@ func (d *disassembler) run(e *env, args []string) error {
 		return d.object(e, spec, program)
 	}
 	switch {
+	case len(data) == 0:
+		return inputErrorf("%s: it is empty", shown)
 	case program != "":
 		return usageErrorf("bytes of instructions have no program %q", program)
 	case d.native:

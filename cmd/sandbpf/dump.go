@@ -101,15 +101,19 @@ func (out *mapDump) drain(m *maps.Map, types *sandbpf.MapTypes) error {
 	}
 }
 
-// maxRead is how many elements of a map are looked at: reading a large array would commit
-// all its memory.
-const maxRead = 1 << 20
+// maxRead is how many elements of a map are looked at, and maxReadBytes how many bytes of
+// values: reading a large array would commit all its memory.
+const (
+	maxRead      = 1 << 20
+	maxReadBytes = 1 << 26
+)
 
 func (d *dumper) elements(out *mapDump, m *maps.Map, types *sandbpf.MapTypes) error {
+	limit := min(maxRead, maxReadBytes/max(1, int(m.ValueSize()))+1)
 	key, err := m.NextKeyBytes(nil)
 	for n := 0; err == nil && key != nil; key, err = m.NextKeyBytes(key) {
-		if n++; n > maxRead {
-			return fmt.Errorf("it has more than %d elements", maxRead)
+		if n++; n > limit {
+			return fmt.Errorf("it has more than %s", plural(limit, "element"))
 		}
 		value, zero, err := d.value(m, key, types)
 		switch {

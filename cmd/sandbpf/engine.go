@@ -19,7 +19,7 @@ type vmFlags struct {
 func newVMFlags(fs *flag.FlagSet) *vmFlags {
 	return &vmFlags{
 		engine:  fs.String("engine", "auto", "what executes the program: `NAME` is interp, jit, or auto for the faster that there is"),
-		limit:   fs.Uint64("limit", 1<<28, "stop a run after `N` instructions"),
+		limit:   fs.Uint64("limit", 1<<28, "stop a run after `N` instructions, or at most the length of the program later"),
 		blind:   blindFlag(fs),
 		perfMap: fs.Bool("perf-map", false, "write /tmp/perf-PID.map, where perf looks for the names of machine code"),
 	}

@@ -40,7 +40,7 @@ func setupInspect(fs *flag.FlagSet) func(*env, []string) error {
 	return func(e *env, args []string) error {
 		switch {
 		case len(args) == 0:
-			return usageErrorf("which object? \"-\" is standard input")
+			return usageErrorf("give an object; \"-\" is standard input")
 		case len(args) > 1:
 			return usageErrorf("unexpected argument %q", args[1])
 		}
@@ -129,7 +129,7 @@ func inspectObject(spec *sandbpf.CollectionSpec) (*inspection, error) {
 			types = nil // its variables say what is in it
 		}
 		view := viewMap(spec.Maps[name], types)
-		view.Unsupported = why(t.tryMap(spec.Maps[name]))
+		view.Unsupported = why(t.tryMap(name, spec.Maps[name]))
 		in.Maps = append(in.Maps, view)
 		for ; types != nil; types = types.Inner {
 			structs = structsOf(types.Value, structsOf(types.Key, structs))
@@ -157,8 +157,9 @@ func inspectObject(spec *sandbpf.CollectionSpec) (*inspection, error) {
 
 // trial loads programs and maps to see whether that works.
 type trial struct {
-	vm   *sandbpf.VM
-	maps map[string]*maps.Map
+	vm     *sandbpf.VM
+	maps   map[string]*maps.Map
+	failed map[string]error // why there is no such map
 }
 
 func newTrial() (*trial, error) {
@@ -166,7 +167,7 @@ func newTrial() (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &trial{vm, make(map[string]*maps.Map)}, nil
+	return &trial{vm, make(map[string]*maps.Map), make(map[string]error)}, nil
 }
 
 // close lets go of everything. There is nothing that could be done about an error.
@@ -178,14 +179,15 @@ func (t *trial) close() {
 }
 
 // tryMap creates a map without its contents.
-func (t *trial) tryMap(spec *maps.Spec) error {
+func (t *trial) tryMap(name string, spec *maps.Spec) error {
 	own := spec.Copy()
 	own.Contents, own.Freeze = nil, false
 	m, err := t.vm.NewMap(own)
 	if err != nil {
+		t.failed[name] = err
 		return err
 	}
-	t.maps[spec.Name] = m
+	t.maps[name] = m
 	return nil
 }
 
@@ -196,6 +198,11 @@ func (t *trial) tryProgram(spec *sandbpf.ProgramSpec) (runs, reason string) {
 		own := *spec
 		own.Section, own.AttachTo = "", ""
 		spec, runs = &own, "over memory (run --mem), or with a --type: its section says none"
+	}
+	for _, name := range references(spec.Instructions, mapOf) {
+		if err := t.failed[name]; err != nil {
+			return "", fmt.Sprintf("map %s cannot be made: %s", name, why(err))
+		}
 	}
 	p, err := t.vm.LoadProgram(spec, t.maps)
 	if err == nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,7 @@ const (
 )
 
 // commands in the order in which help lists them.
-var commands = []*command{runCommand, inspectCommand, verifyCommand, disasmCommand, asmCommand, pluginCommand}
+var commands = []*command{runCommand, inspectCommand, verifyCommand, disasmCommand, asmCommand, pluginCommand, versionCommand}
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -60,8 +61,8 @@ func dispatch(e *env, args []string) error {
 	switch name {
 	case "help", "-h", "-help", "--help":
 		return help(e.stdout, args)
-	case "version", "-version", "--version":
-		return version(e.stdout, args)
+	case "-version", "--version":
+		name = versionCommand.name
 	}
 	if c := commandByName(name); c != nil {
 		return c.run(e, args)
@@ -69,10 +70,24 @@ func dispatch(e *env, args []string) error {
 	return usageErrorf("no command %q: see sandbpf help", name)
 }
 
-func version(w io.Writer, args []string) error {
-	if len(args) > 0 {
-		return usageErrorf("version takes no arguments")
-	}
+var versionCommand = &command{
+	name:  "version",
+	args:  "",
+	short: "print the version",
+	long: `Prints the version of sandbpf, that of the Linux whose rules it follows, and for which
+system it was built by which Go.
+`,
+	setup: func(*flag.FlagSet) func(*env, []string) error {
+		return func(e *env, args []string) error {
+			if len(args) > 0 {
+				return usageErrorf("unexpected argument %q", args[0])
+			}
+			return version(e.stdout)
+		}
+	},
+}
+
+func version(w io.Writer) error {
 	release := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		release = info.Main.Version

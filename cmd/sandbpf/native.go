@@ -19,7 +19,10 @@ func nativeOf(spec *sandbpf.CollectionSpec, name string, blind bool) (lines []li
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, vm.Close()) }()
-	coll, err := vm.LoadCollection(reachable(spec, name))
+	if spec, err = spec.Only(name); err != nil {
+		return nil, err
+	}
+	coll, err := vm.LoadCollection(spec)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
 	"github.com/sandbpf/sandbpf/loader"
-	bpfmaps "github.com/sandbpf/sandbpf/maps"
 )
 
 // isObject reports whether data is an ELF file.
@@ -83,41 +82,6 @@ func pickProgram(spec *sandbpf.CollectionSpec, name string) (*sandbpf.ProgramSpe
 		return p, nil
 	}
 	return nil, usageErrorf("no program %q: the object has %s", name, strings.Join(names, ", "))
-}
-
-// reachable returns spec with only one of its programs and what that can get at: its maps,
-// the maps in them, the programs that it can jump to.
-func reachable(spec *sandbpf.CollectionSpec, program string) *sandbpf.CollectionSpec {
-	out := &sandbpf.CollectionSpec{
-		Programs: make(map[string]*sandbpf.ProgramSpec), Maps: make(map[string]*bpfmaps.Spec),
-		MapTypes: spec.MapTypes, Variables: make(map[string]*sandbpf.VariableSpec), Notes: spec.Notes,
-	}
-	var add func(name string)
-	add = func(name string) {
-		if p := spec.Programs[name]; p != nil && out.Programs[name] == nil {
-			out.Programs[name] = p
-			for _, m := range references(p.Instructions, mapOf) {
-				add(m)
-			}
-		}
-		m := spec.Maps[name]
-		if m == nil || out.Maps[name] != nil {
-			return
-		}
-		out.Maps[name] = m
-		for _, kv := range m.Contents {
-			if inner, ok := kv.Value.(string); ok {
-				add(inner)
-			}
-		}
-	}
-	add(program)
-	for name, v := range spec.Variables {
-		if out.Maps[v.Map] != nil {
-			out.Variables[name] = v
-		}
-	}
-	return out
 }
 
 // typeByName returns the program type that a user means: a name as bpftool prints

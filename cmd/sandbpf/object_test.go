@@ -37,7 +37,7 @@ func TestInspectUnsupported(t *testing.T) {
 	require.Contains(t, reasons["gpl"], "GPL")
 	require.Contains(t, reasons["kfunc"], "bpf_rcu_read_lock")
 	require.Contains(t, reasons["broken"], "exit")
-	require.Contains(t, reasons["maps"], `map "socks"`)
+	require.Equal(t, "map socks cannot be made: map type SockMap has no implementation", reasons["maps"])
 	for _, m := range in.Maps {
 		require.NotEmpty(t, m.Unsupported, m.Name)
 	}
@@ -45,6 +45,19 @@ func TestInspectUnsupported(t *testing.T) {
 	in.write(&out)
 	require.Contains(t, out.String(), "flags      BPF_F_NO_PREALLOC, 0x40000000")
 	require.Regexp(t, `map socks\n  type       SockMap of 1 element\n(.*\n)*?  runs here  no: `, out.String())
+}
+
+// TestVerifyNoProgram has the place of what is refused before it is verified.
+func TestVerifyNoProgram(t *testing.T) {
+	spec := &sandbpf.CollectionSpec{Programs: map[string]*sandbpf.ProgramSpec{"p": {Name: "p", Type: sandbpf.XDP,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), {Op: 0x05, Off: 9}, asm.Return()},
+		Lines:        []sandbpf.Line{{Slot: 1, File: "p.c", Number: 7, Text: "goto out;"}}}}}
+	unprivileged, log := false, false
+	v := (&verifyFlags{unprivileged: &unprivileged, log: &log}).verifyProgram(&env{}, "p.o", spec, "p")
+	require.Equal(t, "refused", v.Verdict)
+	require.Equal(t, 1, *v.Insn)
+	require.Equal(t, "p.c:7: goto out;", v.Line)
+	require.Equal(t, "jump to 11, outside of function p at [0, 3)", v.Reason)
 }
 
 // TestDumpMap dumps a map with more than is shown, and one that cannot be read.
@@ -71,4 +84,10 @@ func TestDumpMap(t *testing.T) {
 	out.Reset()
 	dump.write(&out, "")
 	require.Contains(t, out.String(), "not all is shown: "+dump.Error)
+
+	large, err := maps.New(&maps.Spec{Name: "large", Type: maps.Array, KeySize: 4, ValueSize: 1 << 20, MaxEntries: 1 << 12})
+	require.NoError(t, err)
+	defer large.Close()
+	dump = d.dump("large", large, nil)
+	require.Equal(t, "it has more than 65 elements", dump.Error, "of 4 GiB, that much is read")
 }

@@ -26,10 +26,11 @@ Ethernet header. The clock is that of the capture, and random numbers are the
 same each time: so are the results.
 
 A program in a section that says no type, or with --type memory, gets the address
-of some memory in r1 and its length in r2: the bytes of --mem.
+of some memory in r1 and its length in r2: the bytes of --mem. It is not verified, since
+Linux has no such programs.
 
-The program is verified first, as Linux does it; "sandbpf verify" tells more about a
-refusal. With --without-verifier it runs as it is, and a run is stopped when it does
+Other programs are verified first, as Linux does it; "sandbpf verify" tells more about a
+refusal. With --without-verifier a program runs as it is. A run is stopped when it does
 what it may not; the message says in which line of the source. The others go on, and
 the exit code is 1.
 
@@ -82,7 +83,7 @@ func setupRun(fs *flag.FlagSet) func(*env, []string) error {
 func (f *runFlags) run(e *env, args []string, given func(string) bool) (err error) {
 	switch {
 	case len(args) == 0:
-		return usageErrorf("which object?")
+		return usageErrorf("give an object; \"-\" is standard input")
 	case len(args) > 2:
 		return usageErrorf("unexpected argument %q", args[2])
 	case *f.repeat < 1:
@@ -117,7 +118,10 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) (err erro
 	if *f.repeat > 1 {
 		options = append(options, sandbpf.WithStats())
 	}
-	r := &runner{flags: f, env: e, spec: reachable(spec, p.Name), name: p.Name, packets: packets, single: !given("pcap")}
+	if spec, err = spec.Only(p.Name); err != nil {
+		return err
+	}
+	r := &runner{flags: f, env: e, spec: spec, name: p.Name, packets: packets, single: !given("pcap")}
 	r.report.Program = programInfo{p.Name, typeName(p.Type), p.Section}
 	if err := r.run(options); err != nil {
 		return err
@@ -149,9 +153,13 @@ func (f *runFlags) input(e *env, object string, given func(string) bool) ([]pack
 		}
 		return readCapture(data, name)
 	}
-	data, err := parseHex(*f.packet + *f.mem)
+	name, text := "--packet", *f.packet
+	if given("mem") {
+		name, text = "--mem", *f.mem
+	}
+	data, err := parseHex(text)
 	if err != nil {
-		return nil, err
+		return nil, inputErrorf("%s: %w", name, err)
 	}
 	return []packet{{data: data}}, nil
 }

@@ -20,7 +20,8 @@ var verifyCommand = &command{
 	long: `Verifies every program of object files as Linux 6.18 does, and shows for each the
 verdict, how long it took, how many instructions were explored and how many
 states were kept. A refusal comes with its reason: what is wrong, in which line
-of the source, what is known of the register concerned and where from.
+of the source, what is known of the register concerned and where from. A program whose
+section says no type of Linux is unknown, which is not accepted (exit code 4).
 
 No kernel is asked and nothing is run. Programs may be of any type of Linux. CO-RE
 relocations are resolved against the types of Linux 6.18 on x86-64.
@@ -60,8 +61,8 @@ type verdictView struct {
 	Object    string        `json:"object"`
 	Program   string        `json:"program"`
 	Type      string        `json:"type"`
-	Verdict   string        `json:"verdict"` // "accepted", "refused", or "unknown" if Linux has no such type
-	Code      verifier.Code `json:"code,omitempty"`
+	Verdict   string        `json:"verdict"`        // "accepted", "refused", or "unknown" if Linux has no such type
+	Code      verifier.Code `json:"code,omitempty"` // none if the instructions make no program
 	Reason    string        `json:"reason,omitempty"`
 	Insn      *int          `json:"insn,omitempty"`
 	Line      string        `json:"line,omitempty"`
@@ -80,7 +81,7 @@ type verdictView struct {
 
 func (f *verifyFlags) run(e *env, objects []string) error {
 	if len(objects) == 0 {
-		return usageErrorf("which object? \"-\" is standard input")
+		return usageErrorf("give an object; \"-\" is standard input")
 	}
 	views := []*verdictView{}
 	var failed error // reported already; the other objects are verified
@@ -103,8 +104,11 @@ func (f *verifyFlags) run(e *env, objects []string) error {
 		writeVerdicts(e, views)
 	}
 	for _, v := range views {
-		if v.Verdict == "refused" {
+		switch v.Verdict {
+		case "refused":
 			return errReported
+		case "unknown":
+			failed = errors.Join(failed, errReported, v.err)
 		}
 	}
 	return failed
@@ -123,6 +127,9 @@ func (f *verifyFlags) verify(e *env, object string) ([]*verdictView, error) {
 			return nil, err
 		}
 		names = []string{p.Name}
+	}
+	if len(names) == 0 {
+		return nil, inputErrorf("%s: no program in the object", object)
 	}
 	var views []*verdictView
 	for _, name := range names {
@@ -154,6 +161,10 @@ func (f *verifyFlags) verifyProgram(e *env, object string, spec *sandbpf.Collect
 	if errors.Is(err, sandbpf.ErrUnknownHook) {
 		v.Verdict = "unknown"
 	}
+	var invalid *sandbpf.ProgramError
+	if errors.As(err, &invalid) {
+		v.Reason, v.Insn, v.Line = invalid.Reason, &invalid.Slot, invalid.Line.String()
+	}
 	var refused *verifier.Error
 	if errors.As(err, &refused) {
 		v.count(refused.Stats)
@@ -172,6 +183,9 @@ func (v *verdictView) count(s verifier.Stats) {
 // writeVerdicts writes a table of all programs, then what there is to say about those
 // that were refused.
 func writeVerdicts(e *env, views []*verdictView) {
+	if len(views) == 0 {
+		return // what is wrong with each object has been said
+	}
 	rows := [][]string{{"program", "type", "verdict", "\tinsns", "\tstates", "time"}}
 	several := false
 	for _, v := range views {
@@ -191,7 +205,11 @@ func writeVerdicts(e *env, views []*verdictView) {
 			fmt.Fprintf(e.stdout, "\nlog of %s\n%s", v.Program, v.Log)
 		}
 		if v.err != nil {
-			fmt.Fprintf(e.stdout, "\n%s\n", strings.TrimRight(fmt.Sprintf("%+v", v.err), "\n"))
+			story := strings.TrimRight(fmt.Sprintf("%+v", v.err), "\n")
+			if several {
+				story = v.Object + ": " + story
+			}
+			fmt.Fprintf(e.stdout, "\n%s\n", story)
 		}
 	}
 }

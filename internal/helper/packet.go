@@ -32,8 +32,8 @@ const (
 // ErrPacketSize is wrapped by the error about a packet that no buffer holds.
 var ErrPacketSize = errors.New("bad packet size")
 
-func sizeError(what string, n int) error {
-	return fmt.Errorf("%s: %w: %d bytes", what, ErrPacketSize, n)
+func sizeError(what string, n int, want string) error {
+	return fmt.Errorf("%s: %w: %d bytes, want %s", what, ErrPacketSize, n, want)
 }
 
 // Packet is the off-heap buffer of a packet. It is reused from event to event;
@@ -58,7 +58,7 @@ type Packet struct {
 // The error wraps [ErrPacketSize] or mem.ErrNoMemory.
 func (p *Packet) Load(b []byte, headroom, frame int) error {
 	if len(b) > maxPacket || headroom < 0 || headroom > 1<<16 || frame > maxPacket {
-		return sizeError("packet", len(b))
+		return sizeError("packet", len(b), fmt.Sprintf("at most %d", maxPacket))
 	}
 	if err := p.Place(len(b), headroom, max(frame, headroom+len(b))); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (p *Packet) Load(b []byte, headroom, frame int) error {
 // for them.
 func (p *Packet) Place(n, headroom, frame int) error {
 	if n < 0 || n > frame-headroom {
-		return sizeError("packet", n)
+		return sizeError("packet", n, fmt.Sprintf("0 to %d", frame-headroom))
 	}
 	if frame > len(p.buf) {
 		if err := p.reserve(frame); err != nil {
@@ -135,7 +135,7 @@ func (p *Packet) Headroom() int { return p.meta }
 // program before this one has left them; their content is b.
 func (p *Packet) SetMetadata(b []byte) error {
 	if len(b) > p.data || len(b) > maxMeta || len(b)%4 != 0 {
-		return sizeError("packet metadata", len(b))
+		return sizeError("packet metadata", len(b), fmt.Sprintf("a multiple of 4, at most %d", maxMeta&^3))
 	}
 	p.meta = p.data - len(b)
 	p.low = min(p.low, p.meta)

@@ -85,6 +85,8 @@ func TestLoadRefused(t *testing.T) {
 	require.ErrorIs(t, e.Packet.Load(nil, 0, maxPacket+1), ErrPacketSize)
 	require.NoError(t, e.LoadXDP(nil))
 	require.ErrorIs(t, e.Packet.SetMetadata(make([]byte, 3)), ErrPacketSize)
+	require.EqualError(t, e.Packet.SetMetadata(make([]byte, 3)), "packet metadata: bad packet size: 3 bytes, want a multiple of 4, at most 252")
+	require.EqualError(t, e.LoadSKB(make([]byte, 13), true), "an skb: bad packet size: 13 bytes, want an Ethernet header of 14")
 	require.ErrorIs(t, e.Packet.SetMetadata(make([]byte, 256)), ErrPacketSize)
 	require.NoError(t, e.Packet.SetMetadata([]byte{1, 2, 3, 4}))
 	require.Equal(t, []byte{1, 2, 3, 4}, e.Packet.Metadata())

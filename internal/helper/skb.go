@@ -2,6 +2,7 @@ package helper
 
 import (
 	"encoding/binary"
+	"fmt"
 )
 
 // SKB is the state of an skb that helpers look at or change. Numbers are in
@@ -63,7 +64,7 @@ func (e *Event) LoadSKB(frame []byte, l2 bool) error {
 	e.IsSKB = true
 	e.reset()
 	if len(frame) < ethHeader {
-		return sizeError("an skb needs an Ethernet header", len(frame))
+		return sizeError("an skb", len(frame), fmt.Sprintf("an Ethernet header of %d", ethHeader))
 	}
 	p := &e.Packet
 	if err := p.Load(frame, SKBHeadroom, SKBHeadroom+SKBMaxLen); err != nil {

@@ -498,7 +498,7 @@ func (c *CPU) refuse(addr uint64, size int, perm mem.Perm, near mem.Region) erro
 func (c *CPU) nearest(addr uintptr) (near mem.Region) {
 	best := uintptr(nearness)
 	consider := func(r mem.Region) {
-		if r.Kind == 0 {
+		if r.Kind == 0 || r.Addr == 0 { // an empty window: an address near 0 is a null pointer's
 			return
 		}
 		if d := min(addr-(r.Addr+r.Len), r.Addr-addr); d < best {

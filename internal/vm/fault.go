@@ -16,7 +16,7 @@ var (
 	ErrCallDepth   = errors.New("calls nested too deeply")
 	ErrBudget      = errors.New("instruction budget used up")
 	ErrInstruction = errors.New("instruction that no runtime executes")
-	ErrHelper      = errors.New("helper refused its arguments")
+	ErrHelper      = errors.New("call of a helper failed")
 	ErrUninit      = errors.New("read of stack bytes that were never written")
 	ErrReleased    = errors.New("access to a record that was already released")
 	ErrUnchecked   = errors.New("read of packet bytes that were never compared with data_end")
