@@ -94,12 +94,12 @@ func (v *verifier) checkCall(in *insn) (next int, err error) {
 // checkCallHelper executes the call of a helper (check_helper_call).
 func (v *verifier) checkCallHelper(in *insn) (int, error) {
 	fn := asm.BuiltinFunc(in.Imm)
+	if v.cur.locks > 0 && fn != asm.FnSpinUnlock && fn != asm.FnKptrXchg {
+		return 0, v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", fn)
+	}
 	proto, err := v.callable(fn)
 	if err != nil {
 		return 0, err
-	}
-	if v.cur.locks > 0 && fn != asm.FnSpinUnlock && fn != asm.FnKptrXchg {
-		return 0, v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", fn)
 	}
 	meta := &v.callArgs
 	*meta = callMeta{fn: fn, proto: proto, m: -1, callee: -1, packetOK: proto.PacketMem}
@@ -334,6 +334,9 @@ func iterable(t maps.Type) bool {
 // checkLoop is bpf_loop: its callback is walked unless it cannot run once more.
 func (v *verifier) checkLoop(meta *callMeta) error {
 	f := v.cur.cur()
+	if f.regs[asm.R1].kind != scalar { // Linux finds no number to be exact about, and takes that for a mistake of its own
+		return v.failReg(asm.R1, CodeArgType, errnoEFAULT, "bpf_loop wants a number of turns in r1, it is %s", kindName(&f.regs[asm.R1]))
+	}
 	if a := &v.aux[v.insnIdx]; !a.inline && f.regs[asm.R4].isNull() {
 		if err := v.markPrecise(asm.R4); err != nil {
 			return err
