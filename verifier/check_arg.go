@@ -251,9 +251,6 @@ func (v *verifier) argValue(kind helper.ArgKind, arg *helper.Arg, proto *helper.
 	case helper.ArgMem:
 		meta.raw = arg.Flags&helper.FlagUninit != 0
 		if arg.Fixed == 0 || r.isNull() && arg.Flags&helper.FlagOrNull != 0 && arg.Fixed != 0 {
-			if arg.Flags&helper.FlagMapValueOnly != 0 && r.kind != ptrMapValue {
-				return v.failReg(at, CodeDynptr, errnoEACCES, "a dynptr is made of memory of a map's value only")
-			}
 			return nil
 		}
 		if err := v.argMemory(at, int64(arg.Fixed), arg.Flags&helper.FlagWrite != 0, false); err != nil {
@@ -478,10 +475,9 @@ func (v *verifier) argObject(a *access, r *reg) error {
 	if a.write && !(r.has(alloc) && (r.ref != 0 || r.has(nonOwn))) {
 		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name(), t.Name)
 	}
-	if int(r.off)+a.size > int(t.Size) || r.off < 0 {
-		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "%d bytes at offset %d are outside of struct %s", a.size, r.off, t.Name)
-	}
-	return nil
+	a.write = false
+	_, err := v.btfMember(a, r, int(r.off))
+	return err
 }
 
 // argSyscallCtx is the context of a syscall program, which is plain memory.

@@ -94,7 +94,7 @@ func (v *verifier) checkCall(in *insn) (next int, err error) {
 // checkCallHelper executes the call of a helper (check_helper_call).
 func (v *verifier) checkCallHelper(in *insn) (int, error) {
 	fn := asm.BuiltinFunc(in.Imm)
-	if v.cur.locks > 0 && fn != asm.FnSpinUnlock && fn != asm.FnKptrXchg {
+	if v.cur.locks > 0 && fn != asm.FnSpinUnlock {
 		return 0, v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", fn)
 	}
 	proto, err := v.callable(fn)
@@ -311,6 +311,10 @@ func (v *verifier) special(meta *callMeta) (moved bool, err error) {
 		return false, v.checkFormat(meta)
 	case asm.FnTraceVprintk, asm.FnSeqPrintf:
 		return false, v.checkDataLen(meta)
+	case asm.FnDynptrFromMem:
+		if r := &f.regs[asm.R1]; r.kind != ptrMapValue {
+			return false, v.failReg(asm.R1, CodeDynptr, errnoEACCES, "a dynptr is made of memory of a map's value only, not of %s", kindName(r))
+		}
 	case asm.FnDynptrWrite:
 		return meta.dynptr != nil && movesPacket(meta.dynptr), nil
 	case asm.FnGetFuncIp:

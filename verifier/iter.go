@@ -62,6 +62,9 @@ func (v *verifier) iterAt(r *reg, t *prog.BTFType) *slot {
 // argIter checks the iterator argument of a kernel function (process_iter_arg), and makes or destroys
 // it.
 func (v *verifier) argIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFType) error {
+	if err := v.kfuncOffset(r, at); err != nil {
+		return err
+	}
 	if r.kind != ptrStack {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s must point to an iterator on the stack", at)
 	}

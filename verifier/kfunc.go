@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
@@ -207,7 +208,10 @@ func (v *verifier) kfuncPointer(k *linux.Kfunc, i int, r *reg, at asm.Register) 
 		return nil
 	}
 	isStruct := target != nil && (target.Kind == prog.BTFStruct || target.Kind == prog.BTFUnion || target.Kind == prog.BTFFwd)
-	if isStruct && (r.kind == ptrBTF || r.isSock() || r.kind == ptrMap) {
+	if r.kind == ptrBTF || r.isSock() || r.kind == ptrMap {
+		if !isStruct {
+			return v.failReg(at, CodeArgType, errnoEINVAL, "%s does not take a pointer to %s as memory in %s", k.Name, kindName(r), at)
+		}
 		return v.kfuncStruct(k, target, r, at)
 	}
 	return v.kfuncMemory(k, i, target, r, at)
@@ -232,6 +236,12 @@ func (v *verifier) kfuncOwner(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.R
 		}
 	}
 	return nil
+}
+
+// kfuncOffset refuses an offset that no argument of a kernel function may have which points to an object of the
+// program's.
+func (v *verifier) kfuncOffset(r *reg, at asm.Register) error {
+	return v.argOffset(helper.ArgAny, &helper.Arg{}, r, at)
 }
 
 // isIterStruct reports whether a struct is an open-coded iterator's.
@@ -499,6 +509,9 @@ func scalarsOnly(t *prog.BTFType) bool {
 
 // kfuncIRQ checks the flags of an interrupt-disabled section.
 func (v *verifier) kfuncIRQ(k *linux.Kfunc, r *reg, at asm.Register) error {
+	if err := v.kfuncOffset(r, at); err != nil {
+		return err
+	}
 	if r.kind != ptrStack {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants flags on the stack in %s", k.Name, at)
 	}

@@ -193,6 +193,9 @@ func (v *verifier) kfuncNode(k *linux.Kfunc, name string, r *reg, at asm.Registe
 		kind = fieldRootNode
 	}
 	root := v.callArgs.root
+	if err := v.kfuncOffset(r, at); err != nil {
+		return err
+	}
 	if r.kind != ptrBTF || !r.has(alloc) {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants an object with a %s in %s", k.Name, kind, at)
 	}
