@@ -30,6 +30,9 @@ func (v *verifier) checkArg(arg *helper.Arg, proto *helper.Proto, i int) error {
 	}
 	kind := arg.Kind
 	if kind == helper.ArgMapValue && meta.m >= 0 && v.maps[meta.m].isSockMap() {
+		if arg.Flags&(helper.FlagUninit|helper.FlagOrNull) != 0 {
+			return v.failReg(at, CodeMapHelper, errnoEINVAL, "%s does not take map %s, whose values are sockets", meta.name(), v.maps[meta.m].Name)
+		}
 		kind = helper.ArgSockCommonBTF
 	}
 	if !(r.isNull() && arg.Flags&helper.FlagOrNull != 0) {

@@ -160,6 +160,8 @@ func (v *verifier) callable(fn asm.BuiltinFunc) (*helper.Proto, error) {
 		return nil, v.fail(CodeHelperDenied, errnoEINVAL, "programs of type %v cannot call %s", v.p.Type, fn)
 	case p.GPL && !v.gpl:
 		return nil, v.fail(CodeLicense, errnoEINVAL, "%s is for programs with a GPL-compatible licence, this one has %q", fn, v.p.License)
+	case v.p.Type == prog.Syscall && hookHelpers[fn]:
+		return nil, v.fail(CodeHelperDenied, errnoEINVAL, "%s is for programs at hooks that it is safe at, not for those of type %v", fn, v.p.Type)
 	case p.Sleeps && !v.cur.sleeps:
 		return nil, v.fail(CodeSleep, errnoEINVAL, "%s may sleep, the program may not", fn)
 	case p.Sleeps:
@@ -181,6 +183,10 @@ func (v *verifier) allowed(p *helper.Proto) bool {
 
 // kprobeVariant is what hooks that Linux does not have are like.
 var kprobeVariant, _ = helper.VariantOf(prog.Kprobe, 0, "")
+
+// hookHelpers ask what a program is attached to (bpf_func_proto.allowed). Linux has them for programs of type
+// syscall, too, and refuses every call.
+var hookHelpers = map[asm.BuiltinFunc]bool{asm.FnSkStorageGet: true, asm.FnSkStorageDelete: true, asm.FnDPath: true}
 
 // perfmonHelpers tell what lies in memory or who runs, and need CAP_PERFMON
 // (bpf_base_func_proto).
@@ -226,7 +232,7 @@ func (v *verifier) recordMap(meta *callMeta) error {
 	m := v.maps[meta.m]
 	switch meta.fn {
 	case asm.FnMapUpdateElem, asm.FnMapDeleteElem, asm.FnMapPushElem, asm.FnMapPopElem:
-		if m.Flags&maps.FlagRdonlyProg != 0 {
+		if !m.writable() {
 			return v.fail(CodeReadOnly, errnoEACCES, "write into map %s, which is read-only for programs", m.Name)
 		}
 	case asm.FnTailCall:
