@@ -13,11 +13,16 @@ func (v *verifier) accessStack(a *access, r *reg, off int) error {
 			return err
 		}
 		v.noteStack(r, off, true)
-		v.deepen(int(r.frame), off)
+		frame := int(r.frame) // r may be what is loaded
 		if a.write {
+			v.deepen(frame, off)
 			return v.storeStack(a, r, off)
 		}
-		return v.loadStack(a, r, off)
+		err := v.loadStack(a, r, off)
+		if err == nil { // a path that only speculation takes ends here, and the program may be accepted
+			v.deepen(frame, off)
+		}
+		return err
 	}
 	if !v.leaks {
 		return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset without CAP_PERFMON")
