@@ -273,9 +273,9 @@ func (v *verifier) checkMovSX(in *insn) error {
 		if !v.leaks {
 			return v.failReg(in.Src, CodePtrLeak, errnoEACCES, "sign-extension of a part of a pointer")
 		}
-		*dst = unknownReg()
+		*dst = unknownReg() // of which Linux forgets what the sign extension says
 		if !in.info.Wide {
-			dst.Scalar = domain.Linux.MovSX(false, dst.Scalar, n)
+			dst.Scalar = domain.Linux.Truncate(dst.Scalar, 32)
 		}
 		return nil
 	}

@@ -19,7 +19,7 @@ func (v *verifier) checkArg(arg *helper.Arg, proto *helper.Proto, i int) error {
 		return err
 	}
 	meta := &v.callArgs
-	if arg.Kind == helper.ArgAny {
+	if arg.Kind == helper.ArgAny || arg.Kind == helper.ArgConst0 { // the helper's own check says more of the latter
 		if !v.leaks && r.isPointer() {
 			return v.failReg(at, CodePtrLeak, errnoEACCES, "%s leaks an address into %s", at, meta.name())
 		}
@@ -30,6 +30,9 @@ func (v *verifier) checkArg(arg *helper.Arg, proto *helper.Proto, i int) error {
 	}
 	kind := arg.Kind
 	if kind == helper.ArgMapValue && meta.m >= 0 && v.maps[meta.m].isSockMap() {
+		if arg.Flags&(helper.FlagUninit|helper.FlagOrNull) != 0 {
+			return v.failReg(at, CodeMapHelper, errnoEINVAL, "%s does not take map %s, whose values are sockets", meta.name(), v.maps[meta.m].Name)
+		}
 		kind = helper.ArgSockCommonBTF
 	}
 	if !(r.isNull() && arg.Flags&helper.FlagOrNull != 0) {
@@ -91,8 +94,6 @@ func (v *verifier) argType(kind helper.ArgKind, arg *helper.Arg, reg *reg, at as
 		ok = r.kind == ptrMap
 	case helper.ArgSize, helper.ArgSize0, helper.ArgAllocSize:
 		ok = r.kind == scalar
-	case helper.ArgConst0:
-		ok = true // the helper's own check says more
 	case helper.ArgSocket:
 		ok = r.kind == ptrSocket && r.flags == 0
 	case helper.ArgSockCommon:
@@ -253,9 +254,6 @@ func (v *verifier) argValue(kind helper.ArgKind, arg *helper.Arg, proto *helper.
 	case helper.ArgMem:
 		meta.raw = arg.Flags&helper.FlagUninit != 0
 		if arg.Fixed == 0 || r.isNull() && arg.Flags&helper.FlagOrNull != 0 && arg.Fixed != 0 {
-			if arg.Flags&helper.FlagMapValueOnly != 0 && r.kind != ptrMapValue {
-				return v.failReg(at, CodeDynptr, errnoEACCES, "a dynptr is made of memory of a map's value only")
-			}
 			return nil
 		}
 		if err := v.argMemory(at, int64(arg.Fixed), arg.Flags&helper.FlagWrite != 0, false); err != nil {
@@ -343,16 +341,17 @@ func (v *verifier) constKey(r *reg, size int) error {
 		v.callArgs.key, v.callArgs.keyKnown = 0, true
 		return nil
 	}
-	if first != 0 || !s.spilledScalar() || !s.reg.isConst() {
+	if !s.spilledScalar() || !s.reg.isConst() {
 		return nil
 	}
-	n := 0
+	n := first
 	for n < 8 && s.bytes[n] == byteSpill {
 		n++
 	}
-	if n != size {
+	if n-first != size {
 		return nil
 	}
+	// Linux takes the number for the key in its upper half, too, which is 0 if the number is one of an element.
 	if err := v.markSlotPrecise(int(r.frame), slotIndex(off)); err != nil {
 		return err
 	}
@@ -479,10 +478,9 @@ func (v *verifier) argObject(a *access, r *reg) error {
 	if a.write && !(r.has(alloc) && (r.ref != 0 || r.has(nonOwn))) {
 		return v.failReg(a.r, CodeReadOnly, errnoEACCES, "%s may write into struct %s, which is read-only", v.callArgs.name(), t.Name)
 	}
-	if int(r.off)+a.size > int(t.Size) || r.off < 0 {
-		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "%d bytes at offset %d are outside of struct %s", a.size, r.off, t.Name)
-	}
-	return nil
+	a.write = false
+	_, err := v.btfMember(a, r, int(r.off))
+	return err
 }
 
 // argSyscallCtx is the context of a syscall program, which is plain memory.

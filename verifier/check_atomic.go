@@ -33,6 +33,9 @@ func (v *verifier) checkAtomic(in *insn) error {
 	if err := v.atomicTarget(in.Dst, &to); err != nil {
 		return err
 	}
+	if to.kind == ptrArena && inArenaLoop(in.info.Atomic) {
+		return v.failReg(in.Dst, CodeAtomic, errnoEACCES, "operation %#x is not for the arena: Linux compiles it to a loop, whose faults it cannot mend", int32(in.Imm))
+	}
 	if load == int(asm.R10) {
 		return v.failReg(asm.R10, CodeFramePointer, errnoEACCES, "the frame pointer r10 is read-only")
 	}
@@ -54,6 +57,11 @@ func (v *verifier) checkAtomic(in *insn) error {
 		return v.samePointer(&to, in.Dst, false)
 	}
 	return nil
+}
+
+// inArenaLoop reports whether an operation takes a loop of cmpxchg on x86 (bpf_jit_supports_insn).
+func inArenaLoop(op asm.AtomicOp) bool {
+	return op == asm.AtomicFetchAnd || op == asm.AtomicFetchOr || op == asm.AtomicFetchXor
 }
 
 // atomicTarget refuses memory that atomic operations are not for (atomic_ptr_type_ok).

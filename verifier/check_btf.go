@@ -201,6 +201,37 @@ func flexible(t *prog.BTFType, off int) (elem *prog.BTFType, at int) {
 
 // accessBTF is for structs of the kernel and for objects (check_ptr_to_btf_access).
 func (v *verifier) accessBTF(a *access, r *reg, off int) error {
+	m, err := v.btfMember(a, r, off)
+	if err != nil {
+		return err
+	}
+	v.note(MemBTF, false, r, off)
+	if a.write || a.value < 0 {
+		return nil
+	}
+	if r.has(alloc) { // any number may have been stored in an object
+		m.ptr = nil
+	}
+	v.loadedMember(a, r, m)
+	return nil
+}
+
+// btfMember returns the member that is accessed, or why it must not be.
+func (v *verifier) btfMember(a *access, r *reg, off int) (member, error) {
+	err := v.btfAccessible(a, r, off)
+	if err != nil {
+		return member{}, err
+	}
+	t := v.types[r.aux]
+	m, ok := findMember(t, off, a.size)
+	if !ok {
+		return m, v.failReg(a.r, CodeBTFAccess, errnoEACCES, "access of %d bytes at offset %d is not to one member of struct %s", a.size, off, t.Name)
+	}
+	return m, nil
+}
+
+// btfAccessible refuses what must not be accessed, whatever member is there.
+func (v *verifier) btfAccessible(a *access, r *reg, off int) error {
 	t := v.types[r.aux]
 	switch {
 	case r.has(orNull):
@@ -227,18 +258,6 @@ func (v *verifier) accessBTF(a *access, r *reg, off int) error {
 			return v.failReg(a.r, CodeSpecialField, errnoEACCES, "the %s at offset %d of struct %s cannot be accessed directly", f.kind, f.off, t.Name)
 		}
 	}
-	m, ok := findMember(t, off, a.size)
-	if !ok {
-		return v.failReg(a.r, CodeBTFAccess, errnoEACCES, "access of %d bytes at offset %d is not to one member of struct %s", a.size, off, t.Name)
-	}
-	v.note(MemBTF, false, r, off)
-	if a.write || a.value < 0 {
-		return nil
-	}
-	if r.has(alloc) { // any number may have been stored in an object
-		m.ptr = nil
-	}
-	v.loadedMember(a, r, m)
 	return nil
 }
 

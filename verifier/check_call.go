@@ -94,12 +94,12 @@ func (v *verifier) checkCall(in *insn) (next int, err error) {
 // checkCallHelper executes the call of a helper (check_helper_call).
 func (v *verifier) checkCallHelper(in *insn) (int, error) {
 	fn := asm.BuiltinFunc(in.Imm)
+	if v.cur.locks > 0 && fn != asm.FnSpinUnlock {
+		return 0, v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", fn)
+	}
 	proto, err := v.callable(fn)
 	if err != nil {
 		return 0, err
-	}
-	if v.cur.locks > 0 && fn != asm.FnSpinUnlock && fn != asm.FnKptrXchg {
-		return 0, v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", fn)
 	}
 	meta := &v.callArgs
 	*meta = callMeta{fn: fn, proto: proto, m: -1, callee: -1, packetOK: proto.PacketMem}
@@ -160,6 +160,8 @@ func (v *verifier) callable(fn asm.BuiltinFunc) (*helper.Proto, error) {
 		return nil, v.fail(CodeHelperDenied, errnoEINVAL, "programs of type %v cannot call %s", v.p.Type, fn)
 	case p.GPL && !v.gpl:
 		return nil, v.fail(CodeLicense, errnoEINVAL, "%s is for programs with a GPL-compatible licence, this one has %q", fn, v.p.License)
+	case v.p.Type == prog.Syscall && hookHelpers[fn]:
+		return nil, v.fail(CodeHelperDenied, errnoEINVAL, "%s is for programs at hooks that it is safe at, not for those of type %v", fn, v.p.Type)
 	case p.Sleeps && !v.cur.sleeps:
 		return nil, v.fail(CodeSleep, errnoEINVAL, "%s may sleep, the program may not", fn)
 	case p.Sleeps:
@@ -181,6 +183,10 @@ func (v *verifier) allowed(p *helper.Proto) bool {
 
 // kprobeVariant is what hooks that Linux does not have are like.
 var kprobeVariant, _ = helper.VariantOf(prog.Kprobe, 0, "")
+
+// hookHelpers ask what a program is attached to (bpf_func_proto.allowed). Linux has them for programs of type
+// syscall, too, and refuses every call.
+var hookHelpers = map[asm.BuiltinFunc]bool{asm.FnSkStorageGet: true, asm.FnSkStorageDelete: true, asm.FnDPath: true}
 
 // perfmonHelpers tell what lies in memory or who runs, and need CAP_PERFMON
 // (bpf_base_func_proto).
@@ -226,7 +232,7 @@ func (v *verifier) recordMap(meta *callMeta) error {
 	m := v.maps[meta.m]
 	switch meta.fn {
 	case asm.FnMapUpdateElem, asm.FnMapDeleteElem, asm.FnMapPushElem, asm.FnMapPopElem:
-		if m.Flags&maps.FlagRdonlyProg != 0 {
+		if !m.writable() {
 			return v.fail(CodeReadOnly, errnoEACCES, "write into map %s, which is read-only for programs", m.Name)
 		}
 	case asm.FnTailCall:
@@ -311,6 +317,10 @@ func (v *verifier) special(meta *callMeta) (moved bool, err error) {
 		return false, v.checkFormat(meta)
 	case asm.FnTraceVprintk, asm.FnSeqPrintf:
 		return false, v.checkDataLen(meta)
+	case asm.FnDynptrFromMem:
+		if r := &f.regs[asm.R1]; r.kind != ptrMapValue {
+			return false, v.failReg(asm.R1, CodeDynptr, errnoEACCES, "a dynptr is made of memory of a map's value only, not of %s", kindName(r))
+		}
 	case asm.FnDynptrWrite:
 		return meta.dynptr != nil && movesPacket(meta.dynptr), nil
 	case asm.FnGetFuncIp:
@@ -334,6 +344,9 @@ func iterable(t maps.Type) bool {
 // checkLoop is bpf_loop: its callback is walked unless it cannot run once more.
 func (v *verifier) checkLoop(meta *callMeta) error {
 	f := v.cur.cur()
+	if f.regs[asm.R1].kind != scalar { // Linux finds no number to be exact about, and takes that for a mistake of its own
+		return v.failReg(asm.R1, CodeArgType, errnoEFAULT, "bpf_loop wants a number of turns in r1, it is %s", kindName(&f.regs[asm.R1]))
+	}
 	if a := &v.aux[v.insnIdx]; !a.inline && f.regs[asm.R4].isNull() {
 		if err := v.markPrecise(asm.R4); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
@@ -323,11 +324,15 @@ func (v *verifier) globalArgs(fn int) error {
 		}
 		at := asm.Register(i + 1)
 		r := &v.cur.cur().regs[at]
+		errno := errnoEINVAL
+		if kind == argTrusted || r.kind == notInit && kind != argNumber && kind != argArena {
+			errno = errnoEACCES
+		}
 		if r.kind == notInit {
-			return v.failReg(at, CodeUninitialized, errnoEACCES, "%s was not written before it is read", at)
+			return v.failReg(at, CodeUninitialized, errno, "%s was not written before it is read", at)
 		}
 		bad := func(want string) error {
-			return v.failReg(at, CodeGlobalArg, errnoEINVAL, "argument %d of function %s is %s, the caller passes %s", i, sub.name, want, kindName(r))
+			return v.failReg(at, CodeGlobalArg, errno, "argument %d of function %s is %s, the caller passes %s", i, sub.name, want, kindName(r))
 		}
 		switch kind {
 		case argNumber:
@@ -389,8 +394,8 @@ func trustedOrOwned(r *reg) bool {
 // globalMem checks memory that is passed to a global function, which may read and write it
 // (check_mem_reg).
 func (v *verifier) globalMem(r *reg, at asm.Register, size int) error {
-	if r.isNull() {
-		return nil
+	if err := v.argOffset(helper.ArgMem, &helper.Arg{}, r, at); err != nil || r.isNull() {
+		return err
 	}
 	saved := *r
 	r.flags &^= orNull
@@ -399,6 +404,9 @@ func (v *verifier) globalMem(r *reg, at asm.Register, size int) error {
 		err = v.argMemory(at, int64(size), true, false)
 	}
 	*r = saved
+	if err != nil {
+		err.(*Error).Errno = errnoEINVAL
+	}
 	return err
 }
 

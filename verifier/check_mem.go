@@ -386,9 +386,11 @@ func (v *verifier) inPacket(r *reg, at asm.Register, insnOff, n int, zeroOK bool
 	switch {
 	case r.S64.Min < 0:
 		return v.failReg(at, CodePacketBounds, errnoEACCES, "%s may be negative: packet offsets need an unsigned number", at)
-	case r.size < 0, off < 0 || off+int64(n) > int64(r.size) || n == 0 && !zeroOK:
+	case r.size < 0:
+		return v.failReg(at, CodePacketBounds, errnoEINVAL, "%s is outside of %s: it lies at or beyond its end", at, v.packetName())
+	case off < 0 || off+int64(n) > int64(r.size) || n == 0 && !zeroOK:
 		e := v.failReg(at, CodePacketBounds, errnoEACCES, "%s is outside of %s: offset %d, size %d, of %d bytes that were compared with its end",
-			at, v.packetName(), off, n, max(r.size, 0))
+			at, v.packetName(), off, n, r.size)
 		if r.U64.Max > maxPacketOffset || off >= 0 && r.U64.Max+uint64(off)+uint64(n) > maxPacketOffset { // see extendPacket
 			e.Hint = fmt.Sprintf("bound the number that is added to the pointer: if the access may end more than %d bytes behind it, comparing with the end counts for nothing", maxPacketOffset)
 		}

@@ -86,7 +86,7 @@ func (v *verifier) movePointer(in *insn, dst *reg, ptr, num reg, ptrReg, numReg 
 		return err
 	}
 	*dst = ptr
-	if dst.isPacket() {
+	if dst.isPacket() && !movesUp(op, &num) {
 		dst.size = max(dst.size, 0) // from at or beyond the end it may go anywhere; Linux forgets that
 	}
 	switch op {
@@ -119,6 +119,12 @@ func (v *verifier) movePointer(in *insn, dst *reg, ptr, num reg, ptrReg, numReg 
 }
 
 var domainUnknown = domain.Unknown()
+
+// movesUp reports whether a constant takes a pointer to no lower address.
+func movesUp(op asm.ALUOp, num *reg) bool {
+	n := int64(num.Tnum.Value)
+	return num.Tnum.IsConst() && (op == asm.Add && n >= 0 || op == asm.Sub && n <= 0)
+}
 
 // contradicts reports whether the bounds of a number leave none.
 func contradicts(s *domain.Scalar) bool {

@@ -56,7 +56,9 @@ func (v *verifier) checkSpeculative(in *insn, dst, ptr, num *reg, dstIsPtr bool)
 			return v.failReg(in.Dst, CodePtrBounds, errnoEACCES, "stack pointer out of range without CAP_PERFMON")
 		}
 	case ptrMapValue:
-		if err := v.inRegion(dst, in.Dst, 0, 1, int64(v.maps[dst.m].ValueSize), CodeMapBounds); err != nil {
+		m := v.maps[dst.m]
+		err := v.inRegion(dst, in.Dst, 0, 1, int64(m.ValueSize), CodeMapBounds)
+		if err != nil || overlapped(m.fields, int64(dst.off)+dst.S64.Min, int64(dst.off)+int64(dst.U64.Max)+1) != nil {
 			return v.failReg(in.Dst, CodeMapBounds, errnoEACCES, "pointer arithmetic of it goes out of range, prohibited without CAP_PERFMON")
 		}
 	}

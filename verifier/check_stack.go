@@ -13,17 +13,19 @@ func (v *verifier) accessStack(a *access, r *reg, off int) error {
 			return err
 		}
 		v.noteStack(r, off, true)
-		v.deepen(int(r.frame), off)
+		frame := int(r.frame) // r may be what is loaded
 		if a.write {
+			v.deepen(frame, off)
 			return v.storeStack(a, r, off)
 		}
-		return v.loadStack(a, r, off)
+		err := v.loadStack(a, r, off)
+		if err == nil { // a path that only speculation takes ends here, and the program may be accepted
+			v.deepen(frame, off)
+		}
+		return err
 	}
 	if !v.leaks {
 		return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset without CAP_PERFMON")
-	}
-	if a.value < 0 && !a.imm {
-		return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset where it must be constant")
 	}
 	if r.S64.Min <= -maxOffset || r.S64.Max >= maxOffset {
 		e := v.failReg(a.r, CodeStackBounds, errnoEACCES, "the offset into the stack is unbounded")
@@ -33,6 +35,9 @@ func (v *verifier) accessStack(a *access, r *reg, off int) error {
 	lo, hi := off+int(r.S64.Min), off+int(r.S64.Max)+a.size
 	if err := v.inStack(a, lo, hi); err != nil {
 		return err
+	}
+	if a.value < 0 && !a.imm {
+		return v.failReg(a.r, CodeStackVarOff, errnoEACCES, "variable stack offset where it must be constant")
 	}
 	v.noteStack(r, lo, false)
 	v.deepen(int(r.frame), lo)
@@ -273,10 +278,7 @@ func (v *verifier) loadSpilled(a *access, r *reg, s *slot, off int) error {
 	}
 	start := byteIndex(off)
 	if s.reg.kind != scalar && (a.size != 8 || start != 0) {
-		if a.value >= 0 || !v.leaks {
-			return v.failReg(a.r, CodeStackSpill, errnoEACCES, "load of a part of a spilled pointer")
-		}
-		return nil
+		return v.failReg(a.r, CodeStackSpill, errnoEACCES, "load of a part of a spilled pointer")
 	}
 	if a.value < 0 {
 		if !v.leaks && s.reg.kind != scalar {

@@ -151,6 +151,9 @@ func (v *verifier) newDynptr(r *reg, at asm.Register, kind uint32, ref uint32) e
 	}
 	off := int(int64(r.off) + int64(r.Tnum.Value))
 	if off%8 != 0 || off < -512 || off > -16 {
+		if err := v.objectOutside(r, at, 2); err != nil {
+			return err
+		}
 		return v.failReg(at, CodeDynptr, errnoEINVAL, "a dynptr takes 16 aligned bytes of the stack, not offset %d", off)
 	}
 	f := v.cur.frames[r.frame]

@@ -86,7 +86,7 @@ func collectFields(list *[]field, left *int, root, t *prog.BTFType, off, depth i
 	}
 	switch t.Kind {
 	case prog.BTFStruct:
-		if k, ok := structFields[t.Name]; ok {
+		if k, ok := structFields[t.Name]; ok && depth > 0 {
 			*list = append(*list, field{kind: k, off: off, size: int(t.Size)})
 			return
 		}

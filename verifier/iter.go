@@ -31,6 +31,19 @@ func (v *verifier) iterSlots(r *reg, count int) []*slot {
 	return list
 }
 
+// objectOutside refuses to make an object of n slots where Linux finds no fault but that it lies outside of the
+// frame.
+func (v *verifier) objectOutside(r *reg, at asm.Register, n int) error {
+	if !r.Tnum.IsConst() {
+		return nil
+	}
+	off := int(int64(r.off) + int64(r.Tnum.Value))
+	if off%8 != 0 || off >= -prog.StackSize && (off != 0 || n > 1) {
+		return nil
+	}
+	return v.outsideStack(at, v.callArgs.name()+" writes", off, off+8)
+}
+
 // iterAt returns the first slot of an iterator of a type, nil if r does not point to one that was
 // initialised.
 func (v *verifier) iterAt(r *reg, t *prog.BTFType) *slot {
@@ -49,6 +62,9 @@ func (v *verifier) iterAt(r *reg, t *prog.BTFType) *slot {
 // argIter checks the iterator argument of a kernel function (process_iter_arg), and makes or destroys
 // it.
 func (v *verifier) argIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFType) error {
+	if err := v.kfuncOffset(r, at); err != nil {
+		return err
+	}
 	if r.kind != ptrStack {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s must point to an iterator on the stack", at)
 	}
@@ -76,6 +92,9 @@ func (v *verifier) newIter(k *linux.Kfunc, r *reg, at asm.Register, t *prog.BTFT
 	n := (int(t.Size) + 7) / 8
 	list := v.iterSlots(r, n)
 	if list == nil {
+		if err := v.objectOutside(r, at, n); err != nil {
+			return err
+		}
 		return v.failReg(at, CodeIterator, errnoEINVAL, "an iterator %s takes %d aligned bytes of the stack", t.Name, 8*n)
 	}
 	for _, s := range list {

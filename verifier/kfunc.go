@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sandbpf/sandbpf/asm"
+	"github.com/sandbpf/sandbpf/internal/helper"
 	"github.com/sandbpf/sandbpf/internal/linux"
 	"github.com/sandbpf/sandbpf/internal/prog"
 )
@@ -30,22 +31,31 @@ func (v *verifier) checkCallKfunc(in *insn) (int, error) {
 	if err := v.kfuncArgs(k); err != nil {
 		return 0, err
 	}
+	if err := v.kfuncHere(k); err != nil {
+		return 0, err
+	}
 	return v.kfuncEffect(k)
 }
 
-// kfuncCallable refuses functions that the program may not call, or not here.
+// kfuncCallable refuses functions that the program may not call.
 func (v *verifier) kfuncCallable(k *linux.Kfunc) error {
 	s := v.cur
-	if !v.known || !k.Allowed.Has(v.variant) {
-		return v.fail(CodeKfunc, errnoEACCES, "programs of type %v cannot call %s", v.p.Type, k.Name)
-	}
 	if s.locks > 0 && !allowedUnderLock(k) {
 		return v.fail(CodeLock, errnoEINVAL, "%s cannot be called with a spin lock held", k.Name)
 	}
+	if !v.known || !k.Allowed.Has(v.variant) {
+		return v.fail(CodeKfunc, errnoEACCES, "programs of type %v cannot call %s", v.p.Type, k.Name)
+	}
+	if k.Flags&linux.KfSleepable != 0 && !s.sleeps {
+		return v.fail(CodeSleep, errnoEACCES, "%s may sleep, the program may not", k.Name)
+	}
+	return nil
+}
+
+// kfuncHere refuses functions that the program may call, but not in the section that it is in. Linux looks at
+// that behind the arguments.
+func (v *verifier) kfuncHere(k *linux.Kfunc) error {
 	if k.Flags&linux.KfSleepable != 0 {
-		if !s.sleeps {
-			return v.fail(CodeSleep, errnoEACCES, "%s may sleep, the program may not", k.Name)
-		}
 		if err := v.mayNotSleep(k.Name); err != nil {
 			err.(*Error).Errno = errnoEACCES
 			return err
@@ -79,11 +89,16 @@ func (v *verifier) kfuncArgs(k *linux.Kfunc) error {
 			continue
 		}
 		r := &v.cur.cur().regs[at]
+		number := p.Type.Kind != prog.BTFPointer
 		if r.kind == notInit {
-			return v.failReg(at, CodeUninitialized, errnoEACCES, "%s was not written before it is read", at)
+			errno := errnoEACCES
+			if number {
+				errno = errnoEINVAL
+			}
+			return v.failReg(at, CodeUninitialized, errno, "%s was not written before it is read", at)
 		}
 		var err error
-		if p.Type.Kind != prog.BTFPointer {
+		if number {
 			err = v.kfuncNumber(k, p, r, at)
 		} else {
 			err = v.kfuncPointer(k, i, r, at)
@@ -183,7 +198,8 @@ func (v *verifier) kfuncPointer(k *linux.Kfunc, i int, r *reg, at asm.Register) 
 		if r.kind != ptrMapValue && r.kind != ptrBTF {
 			return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants a lock in %s", k.Name, at)
 		}
-		return nil
+		_, err := v.lockField(at, r, refResLock)
+		return err
 	case target != nil && target.Kind == prog.BTFFuncProto:
 		if r.kind != ptrFunc {
 			return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants a function in %s", k.Name, at)
@@ -192,7 +208,10 @@ func (v *verifier) kfuncPointer(k *linux.Kfunc, i int, r *reg, at asm.Register) 
 		return nil
 	}
 	isStruct := target != nil && (target.Kind == prog.BTFStruct || target.Kind == prog.BTFUnion || target.Kind == prog.BTFFwd)
-	if isStruct && (r.kind == ptrBTF || r.isSock() || r.kind == ptrMap) {
+	if r.kind == ptrBTF || r.isSock() || r.kind == ptrMap {
+		if !isStruct {
+			return v.failReg(at, CodeArgType, errnoEINVAL, "%s does not take a pointer to %s as memory in %s", k.Name, kindName(r), at)
+		}
 		return v.kfuncStruct(k, target, r, at)
 	}
 	return v.kfuncMemory(k, i, target, r, at)
@@ -217,6 +236,12 @@ func (v *verifier) kfuncOwner(k *linux.Kfunc, p *prog.BTFParam, r *reg, at asm.R
 		}
 	}
 	return nil
+}
+
+// kfuncOffset refuses an offset that no argument of a kernel function may have which points to an object of the
+// program's.
+func (v *verifier) kfuncOffset(r *reg, at asm.Register) error {
+	return v.argOffset(helper.ArgAny, &helper.Arg{}, r, at)
 }
 
 // isIterStruct reports whether a struct is an open-coded iterator's.
@@ -484,19 +509,26 @@ func scalarsOnly(t *prog.BTFType) bool {
 
 // kfuncIRQ checks the flags of an interrupt-disabled section.
 func (v *verifier) kfuncIRQ(k *linux.Kfunc, r *reg, at asm.Register) error {
+	if err := v.kfuncOffset(r, at); err != nil {
+		return err
+	}
 	if r.kind != ptrStack {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants flags on the stack in %s", k.Name, at)
 	}
 	list := v.iterSlots(r, 1)
 	if list == nil {
+		if savesIRQ(k) {
+			if err := v.objectOutside(r, at, 1); err != nil {
+				return err
+			}
+		}
 		return v.failReg(at, CodeIRQ, errnoEINVAL, "interrupt flags take 8 aligned bytes of the stack")
 	}
 	s, class := list[0], uint32(1)
 	if strings.HasPrefix(k.Name, "bpf_res_spin_") {
 		class = 2
 	}
-	switch k.Name {
-	case "bpf_local_irq_save", "bpf_res_spin_lock_irqsave":
+	if savesIRQ(k) {
 		if s.bytes[0] == byteIRQ {
 			return v.failReg(at, CodeIRQ, errnoEINVAL, "%s points to flags that were saved and not restored", at)
 		}
@@ -524,6 +556,11 @@ func (v *verifier) kfuncIRQ(k *linux.Kfunc, r *reg, at asm.Register) error {
 	v.restoreIRQ(s)
 	v.callWrote(r, 8)
 	return nil
+}
+
+// savesIRQ reports whether a function disables interrupts and saves their flags.
+func savesIRQ(k *linux.Kfunc) bool {
+	return k.Name == "bpf_local_irq_save" || k.Name == "bpf_res_spin_lock_irqsave"
 }
 
 func (v *verifier) saveIRQ(s *slot, class uint32) {

@@ -193,6 +193,9 @@ func (v *verifier) kfuncNode(k *linux.Kfunc, name string, r *reg, at asm.Registe
 		kind = fieldRootNode
 	}
 	root := v.callArgs.root
+	if err := v.kfuncOffset(r, at); err != nil {
+		return err
+	}
 	if r.kind != ptrBTF || !r.has(alloc) {
 		return v.failReg(at, CodeArgType, errnoEINVAL, "%s wants an object with a %s in %s", k.Name, kind, at)
 	}
@@ -349,7 +352,7 @@ func (v *verifier) kfuncResult(k *linux.Kfunc) error {
 
 // isRCUIter reports whether an iterator's elements are protected by RCU only.
 func isRCUIter(name string) bool {
-	return strings.HasPrefix(name, "bpf_iter_task_next") || strings.HasPrefix(name, "bpf_iter_css")
+	return name == "bpf_iter_task_next" || name == "bpf_iter_css_next"
 }
 
 // knownResult is the result of functions that the verifier knows by name (check_special_kfunc).

@@ -515,7 +515,7 @@ func (v *verifier) findEffects() {
 					v.anyTailCall = true
 					f.effects |= movesPkt
 				} else if p := v.helperProto(asm.BuiltinFunc(in.Imm)); p != nil {
-					f.effects |= helperEffects(p)
+					f.effects |= v.helperEffects(p)
 				}
 			case asm.KindCallKfunc:
 				f.effects |= kfuncEffects(v.p.Kfuncs[in.Imm].Name)
@@ -535,11 +535,12 @@ func (v *verifier) findEffects() {
 	}
 }
 
-func helperEffects(p *helper.Proto) (e effect) {
+// helperEffects: Linux asks whether a helper sleeps of one that programs of this type have.
+func (v *verifier) helperEffects(p *helper.Proto) (e effect) {
 	if p.MovesPacket {
 		e |= movesPkt
 	}
-	if p.Sleeps {
+	if p.Sleeps && (v.p.Type == prog.Custom || v.allowed(p)) {
 		e |= mightSleep
 	}
 	if p.ID == asm.FnDynptrWrite {

@@ -221,7 +221,9 @@ func (v *verifier) step(in *insn) (int, error) {
 		in.mark |= markChecked
 	}
 	at := v.insnIdx
-	v.proof.Insns[at].Seen = true
+	if !v.cur.spec { // what only speculation reaches is dead
+		v.proof.Insns[at].Seen = true
+	}
 	if v.env.Observe != nil {
 		v.observe()
 	}

@@ -38,7 +38,7 @@ var mapTypes = map[string]maps.Type{
 	"percpu_array": maps.PerCPUArray, "percpu_hash": maps.PerCPUHash, "lpm_trie": maps.LPMTrie, "queue": maps.Queue,
 	"devmap": maps.DevMap, "cpumap": maps.CPUMap, "xskmap": maps.XSKMap, "arena": maps.Arena,
 	"sk_storage": maps.SkStorage, "task_storage": maps.TaskStorage, "user_ringbuf": maps.UserRingbuf, "lru_hash": maps.LRUHash,
-	"hash_of_maps": maps.HashOfMaps,
+	"hash_of_maps": maps.HashOfMaps, "cgroup_storage": maps.CGroupStorage,
 }
 
 // textKeys are what the head of a program may say. All but linux may be left out.

@@ -66,16 +66,15 @@ type ArgFlags uint16
 
 // The properties of arguments.
 const (
-	FlagRead         ArgFlags = 1 << iota // the helper reads the memory
-	FlagWrite                             // it writes the memory
-	FlagUninit                            // the memory need not be initialised
-	FlagOrNull                            // or 0
-	FlagAligned                           // naturally aligned
-	FlagRelease                           // the reference is given up
-	FlagRdonly                            // dynptr that is not changed itself
-	FlagLocal                             // dynptr to local memory
-	FlagRingbuf                           // dynptr to a ring-buffer record
-	FlagMapValueOnly                      // memory of a map value, no other
+	FlagRead    ArgFlags = 1 << iota // the helper reads the memory
+	FlagWrite                        // it writes the memory
+	FlagUninit                       // the memory need not be initialised
+	FlagOrNull                       // or 0
+	FlagAligned                      // naturally aligned
+	FlagRelease                      // the reference is given up
+	FlagRdonly                       // dynptr that is not changed itself
+	FlagLocal                        // dynptr to local memory
+	FlagRingbuf                      // dynptr to a ring-buffer record
 )
 
 // Arg is an argument of a helper.

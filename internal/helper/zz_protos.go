@@ -268,7 +268,7 @@ var protos = [...]Proto{
 	{ID: 194, Name: "kptr_xchg", Args: []Arg{{Kind: ArgKptrDest}, {Kind: ArgBTF, Flags: FlagOrNull | FlagRelease}}, Ret: Ret{Kind: RetBTF, Flags: RetOrNull | RetAcquire}, Availability: 0x1dffffffffffffff},
 	{ID: 195, Name: "map_lookup_percpu_elem", Args: []Arg{{Kind: ArgMapPtr}, {Kind: ArgMapKey, Flags: FlagRead}, {Kind: ArgAny}}, Ret: Ret{Kind: RetMapValue, Flags: RetOrNull}, PacketMem: true, Availability: 0x1dffffffffffffff},
 	{ID: 196, Name: "skc_to_mptcp_sock", Args: []Arg{{Kind: ArgSockCommon}}, Ret: Ret{Kind: RetBTF, Flags: RetOrNull, Struct: "mptcp_sock"}, Availability: 0x19fd84ffffd7e1ad},
-	{ID: 197, Name: "dynptr_from_mem", Args: []Arg{{Kind: ArgMem, Flags: FlagWrite | FlagUninit | FlagMapValueOnly}, {Kind: ArgSize0}, {Kind: ArgAny}, {Kind: ArgDynptr, Flags: FlagLocal | FlagWrite | FlagUninit}}, Availability: 0x1dffffffffffffff},
+	{ID: 197, Name: "dynptr_from_mem", Args: []Arg{{Kind: ArgMem, Flags: FlagWrite | FlagUninit}, {Kind: ArgSize0}, {Kind: ArgAny}, {Kind: ArgDynptr, Flags: FlagLocal | FlagWrite | FlagUninit}}, Availability: 0x1dffffffffffffff},
 	{ID: 198, Name: "ringbuf_reserve_dynptr", Args: []Arg{{Kind: ArgMapPtr}, {Kind: ArgAny}, {Kind: ArgAny}, {Kind: ArgDynptr, Flags: FlagRingbuf | FlagWrite | FlagUninit}}, Availability: 0x1dffffffffffffff},
 	{ID: 199, Name: "ringbuf_submit_dynptr", Args: []Arg{{Kind: ArgDynptr, Flags: FlagRingbuf | FlagRelease}, {Kind: ArgAny}}, Ret: Ret{Kind: RetVoid}, Availability: 0x1dffffffffffffff},
 	{ID: 200, Name: "ringbuf_discard_dynptr", Args: []Arg{{Kind: ArgDynptr, Flags: FlagRingbuf | FlagRelease}, {Kind: ArgAny}}, Ret: Ret{Kind: RetVoid}, Availability: 0x1dffffffffffffff},

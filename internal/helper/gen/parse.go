@@ -46,7 +46,7 @@ var argKinds = map[string]string{
 var argFlags = map[string]string{
 	"read": "FlagRead", "write": "FlagWrite", "uninit": "FlagUninit", "or_null": "FlagOrNull",
 	"aligned": "FlagAligned", "release": "FlagRelease", "rdonly": "FlagRdonly", "local": "FlagLocal",
-	"ringbuf": "FlagRingbuf", "map_value_only": "FlagMapValueOnly",
+	"ringbuf": "FlagRingbuf",
 }
 
 var retKinds = map[string]string{
