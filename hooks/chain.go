@@ -63,6 +63,14 @@ func (p *point) lease() (*chain, *vm.CPU, error) {
 	}
 }
 
+// release ends the lease of c, whose run has panicked if it has not ended: the host or the clock may do that.
+func release(c *vm.CPU, ended *bool) {
+	if !*ended {
+		c.Panicked()
+	}
+	c.M.Release(c)
+}
+
 // on returns the programs for an event on a CPU that the caller holds.
 func (p *point) on(cpu CPU) (*chain, error) {
 	if cpu.c.Awaited() {

@@ -121,8 +121,11 @@ func (h *Hook[T]) Fire(ev *T) (uint64, error) {
 	if c == nil {
 		return h.hook.next, nil
 	}
-	defer c.M.Release(c)
-	return h.layout.fire(ch, c, unsafe.Pointer(ev))
+	ended := false
+	defer release(c, &ended)
+	ret, err := h.layout.fire(ch, c, unsafe.Pointer(ev))
+	ended = true
+	return ret, err
 }
 
 // FireOn is Fire on a CPU that the caller holds, which is faster.

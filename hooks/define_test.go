@@ -173,6 +173,33 @@ func TestFireCopiesWhole(t *testing.T) {
 	}
 }
 
+// TestFirePanics has the clock panic in a run. Who recovers, as net/http does, can go on as if nothing had been.
+func TestFirePanics(t *testing.T) {
+	broken := false
+	h, err := hooks.New[struct{ A uint64 }]("panics")
+	require.NoError(t, err)
+	v := newVM(t, sandbpf.WithHook(h), sandbpf.WithCPUs(1), sandbpf.WithClock(func() uint64 {
+		if broken {
+			panic("no time")
+		}
+		return 7
+	}))
+	_, err = h.Attach(load(t, v, h.Type(), asm.FnKtimeGetNs.Call(), asm.Return()))
+	require.NoError(t, err)
+	var ev struct{ A uint64 }
+	fire := func() {
+		ret, err := h.Fire(&ev)
+		require.NoError(t, err)
+		require.Equal(t, uint64(7), ret)
+	}
+	fire()
+	broken = true
+	require.PanicsWithValue(t, "no time", fire)
+	broken = false
+	fire()
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = h.Fire(&ev) }))
+}
+
 // TestFireRefuses has programs do what they may not. They are refused; loaded all the same, they are stopped.
 func TestFireRefuses(t *testing.T) {
 	h, err := hooks.New[request]("refuses")

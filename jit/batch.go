@@ -31,7 +31,7 @@ const batchStack = 16
 // batches reports whether a program can be run in batches. A record that it leaves behind would
 // not be noticed.
 func (code *Code) batches(low *lower.Program) bool {
-	return code.single && !slices.Contains(low.Helpers, asm.FnRingbufReserve)
+	return code.needs >= needsFrame && !slices.Contains(low.Helpers, asm.FnRingbufReserve)
 }
 
 // Batch implements [vm.Batcher].

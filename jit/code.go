@@ -24,9 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/bits"
 	"runtime"
-	"slices"
 	"sync"
 
 	"golang.org/x/sys/cpu"
@@ -114,14 +112,11 @@ type Code struct {
 	done    int32            // offset of the code that ends a run
 	depth   int              // frames that a run takes at most
 	noStack bool             // no instruction uses the stack
-	pure    bool             // nothing but registers and checked accesses
-	bare    bool             // nothing but registers, proved accesses, and helpers of which most are not left for
 	hidden  bool             // frames are no regions as long as native code runs: it does not look for any
-	single  bool             // bare, verified, and of one frame
-	quick   bool             // single, and nothing but arguments is made ready for a run
-	batched bool             // runs can follow one another without Go, see batch
+	needs   needs            // of a run
 	low     int              // the stack from here
 	high    int              // to here, in bytes below r10, may be read before it is written
+	batched bool             // runs can follow one another without Go, see batch
 	places  []byte           // see place
 
 	machines vm.Machines[machine]
@@ -178,27 +173,9 @@ func Compile(p *prog.Program, env Env) (*Code, error) {
 	if err := emit(low, code); err != nil {
 		return nil, err
 	}
-	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
-	code.pure = simple && code.noStack
-	// The target of a tail call goes on with the stack as it is, of which it may read anything.
-	alone := code.depth == 1 && len(code.entries) == 0 && !slices.Contains(low.Helpers, asm.FnTailCall)
-	code.bare = simple && code.windows == 0 && (len(low.Helpers) == 0 || alone)
-	code.single = code.bare && code.depth == 1 && env.Proof != nil && len(env.Proof.Funcs) > 0
-	if !code.noStack {
-		code.low = code.depth * prog.StackSize
-		if code.single && !low.ReadsAnywhere {
-			code.unwritten(^env.Proof.Funcs[0].Unread)
-		}
-	}
-	code.quick = code.single && code.low == code.high
+	code.findNeeds(low)
 	code.batched = code.batches(low)
 	return code, nil
-}
-
-// unwritten keeps from which slot of the frame to which ones may be read before they are written.
-func (code *Code) unwritten(slots uint64) {
-	code.low = 8 * bits.Len64(slots)
-	code.high = min(8*bits.TrailingZeros64(slots), code.low)
 }
 
 // Without compiles the program again, without some passes.

@@ -4,7 +4,7 @@ package jit
 // move while the code holds its address.
 func enter(m *machine)
 
-// start is enter at the beginning of a single program (see Code.single), which uses no window and no
+// start is enter of a program that needs its frame at most, which uses no window and no
 // frame but its own, and reads only r1 and r10 before it writes the others. r2 to r5 are zero,
 // since helpers see them all.
 func start(m *machine)

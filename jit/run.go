@@ -44,12 +44,12 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		k = code.newMachine(c)
 	}
 	m := &k.M
-	if m.used || !code.quick {
+	if m.used || code.needs != needsArguments {
 		code.ready(c, m)
 	}
 	m.left = m.budget.Begin(c.Limit)
 	m.regs[asm.R1], m.regs[asm.R2] = c.CtxAddr(), c.EntryR2
-	if code.single {
+	if code.needs >= needsFrame {
 		start(m)
 	} else {
 		enter(m)
@@ -60,24 +60,6 @@ func (code *Code) Run(c *vm.CPU) (uint64, error) {
 		return m.result, nil
 	}
 	return m.finish()
-}
-
-// ready makes c and m ready for a run: as much of them as the program needs.
-func (code *Code) ready(c *vm.CPU, m *machine) {
-	if !code.pure && !code.bare {
-		c.Begin()
-		m.begin(0)
-		return
-	}
-	if m.used {
-		m.registers(0)
-	}
-	if !code.bare {
-		c.TakePacket() // which accesses are checked against
-	}
-	if code.low > code.high {
-		c.BeginBare(code.depth, code.low, code.high)
-	}
 }
 
 // finish goes on with a run until it is over, and gives the machine back.
@@ -98,24 +80,6 @@ func (m *machine) end(err error) (uint64, error) {
 	m.cpu.Done = m.budget.Executed(m.left)
 	m.kept.Free()
 	return m.result, err
-}
-
-// serveRun is serve for the run of a program that may be pure or bare: for one that is, what
-// the run needs beside registers and stack is made ready only now.
-func (m *machine) serveRun() error {
-	switch {
-	case m.code.bare:
-		m.attach()
-		if len(m.code.helpers) > 0 {
-			m.cpu.BeginRest()
-			m.openStack(0)
-		}
-	case m.code.pure:
-		m.cpu.Begin()
-		m.attach()
-		m.openStack(0)
-	}
-	return m.serve()
 }
 
 // attach tells the CPU which program it runs.

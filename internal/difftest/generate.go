@@ -400,7 +400,7 @@ func init() { // they refer to one another
 		{24, (*generator).arithmetic}, {6, (*generator).newNumber}, {8, (*generator).bound}, {10, (*generator).branch},
 		{4, (*generator).link}, {3, (*generator).pointerMove}, {8, (*generator).spill}, {8, (*generator).fill},
 		{4, (*generator).partialStack}, {2, (*generator).variableStack}, {8, (*generator).lookup}, {4, (*generator).directValue},
-		{16, (*generator).access}, {5, (*generator).atomic}, {8, (*generator).packetCheck}, {4, (*generator).contextLoad},
+		{16, (*generator).access}, {5, (*generator).bytewise}, {5, (*generator).atomic}, {8, (*generator).packetCheck}, {4, (*generator).contextLoad},
 		{3, (*generator).packetLoad}, {4, (*generator).simpleCall}, {3, (*generator).mapCall}, {3, (*generator).bufferCall},
 		{3, (*generator).record}, {4, (*generator).loop}, {2, (*generator).mayGoto}, {2, (*generator).iterator},
 		{2, (*generator).loopCall}, {5, (*generator).subprogram}, {1, (*generator).movePacket},

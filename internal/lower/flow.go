@@ -13,6 +13,7 @@ type flow struct {
 	written      Regs
 	gives        Regs // hold constants behind it, whatever was in front
 	leaves       Regs // hold the same constants as in front, if any
+	given        Regs // written in front of the call that it ends with
 
 	last    Op   // of the instructions, Nop if there are none
 	stack   bool // reads r10
@@ -36,6 +37,7 @@ func (p *Program) summarise(block int32) {
 		writes := dst
 		if in.Op >= Atomic {
 			reads, writes = p.uses(in)
+			f.given = written
 		}
 		read |= reads &^ written
 		written |= writes
@@ -86,6 +88,9 @@ func (p *Program) liveness() {
 				out = AllRegs
 			}
 			in := f.read | out&^f.written
+			if f.last == Call && p.Verified { // what the function reads
+				in |= flows[p.Blocks[i].Last().Target].liveIn & ArgRegs &^ f.given
+			}
 			changed = changed || in != f.liveIn || out != f.liveOut
 			f.liveIn, f.liveOut = in, out
 		}

@@ -10,7 +10,7 @@ type stored struct {
 }
 
 // maxStored is how many of them are kept in mind, and maxKept for how many nodes: what is not loaded again
-// occupies a register up to there.
+// occupies a register up to there, unless it is a part of a number that is loaded at once.
 const (
 	maxStored = 8
 	maxKept   = 24
@@ -41,7 +41,7 @@ func (o *optimiser) overwrites(n *node) {
 
 // remember notes that the frame has v where n, a load or store, accesses it.
 func (o *optimiser) remember(n *node, v value) {
-	if !o.reload && !n.Signed && o.inFrame(n) {
+	if o.forwards != 0 && !n.Signed && o.inFrame(n) {
 		if len(o.stored) == maxStored {
 			o.stored = o.stored[:copy(o.stored, o.stored[1:])]
 		}
@@ -53,7 +53,8 @@ func (o *optimiser) remember(n *node, v value) {
 func (o *optimiser) frame(disp int32, size uint8) (value, bool) {
 	for i := len(o.stored) - 1; i >= 0; i-- {
 		if s := &o.stored[i]; s.disp == disp && s.size >= size {
-			ok := len(o.nodes)-int(s.at) <= maxKept && !o.stale(s.v)
+			kind := o.kind(s.v)
+			ok := kind&o.forwards != 0 && (kind&bytes != 0 || len(o.nodes)-int(s.at) <= maxKept) && !o.stale(s.v)
 			o.forwarded = o.forwarded || ok
 			return s.v, ok
 		}

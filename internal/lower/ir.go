@@ -1,11 +1,3 @@
-// Package lower brings programs into the form that machine code is made from: basic
-// blocks of instructions with three operands.
-//
-//	prog.Program, Proof ─ Build ─▶ Program ─ passes ─▶ Program ─▶ package jit
-//
-// Registers are those of the program. At the beginning and the end of a block each holds
-// what the program says, if anybody still looks at it; within a block a pass may
-// keep other values in those that nobody needs. Memory is accessed in the program's order.
 package lower
 
 import (
@@ -282,7 +274,7 @@ func (p *Program) uses(in *Ins) (read, written Regs) {
 		return read, 0
 	case Call:
 		if p.Verified {
-			return ArgRegs | bit(framePointer), Result | ArgRegs
+			return p.Blocks[in.Target].LiveIn&ArgRegs | bit(framePointer), Result | ArgRegs
 		}
 		return AllRegs, 0
 	case LoadPacket, Fault:

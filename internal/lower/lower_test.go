@@ -244,3 +244,18 @@ func TestTailCallInFunction(t *testing.T) {
 	optimiseBlocks(p)
 	require.Equal(t, SavedRegs, p.Blocks[2].LiveIn&SavedRegs)
 }
+
+// TestArguments has registers live at a call only if the function reads them, and where they are given.
+func TestArguments(t *testing.T) {
+	const text = "r6 = r1; r2 = 2; r3 = 3; if r1 == 0 goto c; r1 = 4; c: r1 = 1; call f; r0 += r6; exit; f: r0 = r1; if r1 == 0 goto e; r0 *= r3; e: exit"
+	proof := &verifier.Proof{Insns: make([]verifier.InsnProof, 13)}
+	for i := range proof.Insns {
+		proof.Insns[i] = verifier.InsnProof{Seen: true, Taken: true, Falls: true}
+	}
+	p := build(t, text, Env{Proof: proof})
+	optimiseBlocks(p)
+	require.Equal(t, "r3 = 3; r6 = r1; if r1 jeq 0 goto 2\n\nr1 = 1; call 4", strings.Join(strings.Split(p.text(), "\n")[:3], "\n"))
+	p = build(t, text, Env{})
+	optimiseBlocks(p)
+	require.Equal(t, "r2 = 2; r3 = 3; r6 = r1; if r1 jeq 0 goto 2", p.Blocks[0].text(), "that is not verified")
+}

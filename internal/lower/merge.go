@@ -17,7 +17,7 @@ const maxPieces = 8
 //	b0 | b1<<8 | b2<<16 | b3<<24    4 bytes
 //	b0<<8 | b1                      2 bytes, in the other order
 //
-// Nothing may write to that memory meanwhile: no store lies between, and where other CPUs
+// Nothing may write to that memory meanwhile: no store lies between but to other memory, and where other CPUs
 // might write, no other load, so that the program does not see their stores in an order of its own.
 func (o *optimiser) merge(n *node) bool {
 	if n.Op != Or && n.Op != Add && n.Op != Xor {
@@ -137,9 +137,24 @@ func (o *optimiser) undisturbed(list []piece) bool {
 	}
 	for i := int(begin); i < len(o.nodes); i++ {
 		n := &o.nodes[i]
-		if !n.pure() || !private && n.Op == Load && own>>(i-int(begin))&1 == 0 {
+		switch {
+		case n.Op == Store && !n.Check:
+			for _, p := range list {
+				if !o.apart(n, &o.nodes[p.node]) {
+					return false
+				}
+			}
+		case !n.pure() || !private && n.Op == Load && own>>(i-int(begin))&1 == 0:
 			return false
 		}
 	}
 	return true
+}
+
+// apart reports whether two accesses go to different memory for sure.
+func (o *optimiser) apart(a, b *node) bool {
+	if o.inFrame(a) && o.inFrame(b) {
+		return a.Disp+int32(a.Size) <= b.Disp || b.Disp+int32(b.Size) <= a.Disp
+	}
+	return a.Place != b.Place && a.Place != Anywhere && b.Place != Anywhere
 }

@@ -61,3 +61,35 @@ func TestMergeOfShared(t *testing.T) {
 	require.Equal(t, 3, loads(between, verifier.MemMapValue))
 	require.Equal(t, 3, loads(adjacent, verifier.MemMapValue), "it would be done behind the other")
 }
+
+// TestMergeAcross has a store between two loads that are adjacent. If it goes to other memory for sure, it may
+// as well come first.
+func TestMergeAcross(t *testing.T) {
+	const text = "r3 = *(u8 *)(r1 + 0); *(u64 *)(r2 + 0) = r5; r4 = *(u8 *)(r1 + 1); r4 <<= 8; r4 |= r3; r0 = r4; exit"
+	for _, c := range []struct {
+		name         string
+		loads, store verifier.Memory
+		want         bool
+	}{
+		{"packet, frame", verifier.MemPacket, verifier.MemStack, true},
+		{"map, frame", verifier.MemMapValue, verifier.MemStack, true},
+		{"packet, map", verifier.MemPacket, verifier.MemMapValue, true},
+		{"packet", verifier.MemPacket, verifier.MemPacket, false},
+		{"map", verifier.MemMapValue, verifier.MemMapValue, false},
+		{"frame", verifier.MemStack, verifier.MemStack, false},
+		{"what a helper gives, frame", verifier.MemSized, verifier.MemStack, false},
+		{"packet, what a helper gives", verifier.MemPacket, verifier.MemSized, false},
+	} {
+		proof := &verifier.Proof{Insns: make([]verifier.InsnProof, 7)}
+		for i := range proof.Insns {
+			proof.Insns[i] = verifier.InsnProof{Seen: true, Access: verifier.Access{Memory: c.loads, Proved: true}}
+		}
+		proof.Insns[1].Access.Memory = c.store
+		p := build(t, text, Env{Proof: proof})
+		optimiseBlocks(p)
+		require.Equal(t, c.want, strings.Contains(p.text(), "= u16[r1]"), "%s: %s", c.name, p.text())
+	}
+	p := build(t, "r3 = *(u8 *)(r10 - 8); *(u64 *)(r10 - 16) = r1; r4 = *(u8 *)(r10 - 7); r4 <<= 8; r4 |= r3; r0 = r4; exit", Env{})
+	optimiseBlocks(p)
+	require.Equal(t, "u64[r10-16] = r1; r0 = u16[r10-8]; exit", p.text(), "elsewhere in the frame")
+}

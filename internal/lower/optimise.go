@@ -7,14 +7,15 @@ func optimiseBlocks(p *Program) {
 	}
 	p.liveness()
 	p.constants = p.findConstants()
-	o := p.optimiser()
 	for i := range p.Blocks {
 		b, f := &p.Blocks[i], &p.flows[i]
 		b.Origin, b.LiveIn, b.LiveOut = int32(i), f.liveIn, f.liveOut
-		if b.Dead || len(b.Ins) == 0 {
-			continue
+	}
+	o := p.optimiser()
+	for i := range p.Blocks {
+		if b := &p.Blocks[i]; !b.Dead && len(b.Ins) > 0 {
+			o.optimise(b)
 		}
-		o.optimise(b)
 	}
 }
 
@@ -66,10 +67,17 @@ func (o *optimiser) optimise(b *Block) {
 		live = live&^written | read
 	}
 	o.enter(b)
-	o.reload, o.forwarded = !o.does(PassForward), false
+	o.forwards = ^kinds(0)
+	if !o.does(PassForward) {
+		o.forwards = 0
+	}
 	ok := o.try(b, live)
 	if !ok && o.forwarded { // what the program keeps in its frame has no place in registers
-		o.reload = true
+		o.forwards = bytes // but this may need none
+		ok = o.try(b, live)
+	}
+	if !ok && o.forwarded {
+		o.forwards = 0
 		ok = o.try(b, live)
 	}
 	if ok {
@@ -79,6 +87,7 @@ func (o *optimiser) optimise(b *Block) {
 
 // try makes of a block what the optimiser has as its result, unless there are not enough registers.
 func (o *optimiser) try(b *Block, live Regs) (ok bool) {
+	o.forwarded = false
 	o.values(b)
 	o.need(live)
 	o.leas()

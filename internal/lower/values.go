@@ -46,17 +46,17 @@ type optimiser struct {
 	// What each register holds, and noValue for None: see cell.
 	cur [1 << 5]value
 	// The registers that hold constants at the beginning, and which.
-	constIn Regs
-	constAt *[framePointer]int64
-	info    []info // by value
-	nodes   []node
-	loaded  []loaded // constants that are in registers
-	stored  []stored // what is in the frame
-	found   []value  // addresses of arrays' values
-	// Whether loads from the frame are made although the block knows what is there, and whether one was not.
-	reload, forwarded bool
-	result            []Ins
-	moving            []Ins // see allocation.moves
+	constIn   Regs
+	constAt   *[framePointer]int64
+	info      []info // by value
+	nodes     []node
+	loaded    []loaded // constants that are in registers
+	stored    []stored // what is in the frame
+	found     []value  // addresses of arrays' values
+	forwards  kinds    // values of these kinds are not loaded from the frame again where the block knows them
+	forwarded bool     // some was not
+	result    []Ins
+	moving    []Ins // see allocation.moves
 }
 
 // cell returns where the value for a register is in a list that also has one for None.

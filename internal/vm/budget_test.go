@@ -55,6 +55,12 @@ func TestMachines(t *testing.T) {
 	k.Free()
 	require.Nil(t, l.Idle(&CPU{ID: 1}), "of another machine")
 
+	require.Same(t, k, l.Idle(cpus[1]))
+	require.Nil(t, l.Idle(cpus[1]))
+	cpus[1].Panicked()
+	require.True(t, l.Keeps(cpus[1]))
+	require.Same(t, k, l.Idle(cpus[1]))
+
 	require.False(t, l.Keeps(cpus[2]))
 	l.New(cpus[2]).Free()
 	require.Nil(t, l.Idle(cpus[2]), "nothing is kept of CPUs beyond")

@@ -77,7 +77,8 @@ type CPU struct {
 	offeredMeta, offeredAt, offeredEnd uintptr
 
 	stack    *mem.Arena
-	maxDepth int // frames below this index may hold bytes of an earlier run; the first may always
+	panics   uint64 // how many runs have panicked
+	maxDepth int    // frames below this index may hold bytes of an earlier run; the first may always
 	ctxAddr  uintptr
 	ctxLen   uintptr
 	records  []record
@@ -161,6 +162,9 @@ func (c *CPU) BeginBare(n, low, high int) {
 	clear(c.stack.Bytes()[top-low : top-high])
 	c.maxDepth = max(c.maxDepth, n)
 }
+
+// Panicked says that the run on c has panicked, and will not go on.
+func (c *CPU) Panicked() { c.panics++ }
 
 // Holds reports whether the run holds something that End has to take back.
 func (c *CPU) Holds() bool { return len(c.records)+len(c.buffers) != 0 }
