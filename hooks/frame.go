@@ -140,8 +140,11 @@ func (p *XDPPoint) FireFrames(frames []*XDPFrame) error {
 		passFrames(frames)
 		return nil
 	}
-	defer c.M.Release(c) // also if the host or the clock panics
-	return fireFrames(ch, c, frames)
+	ended := false
+	defer release(c, &ended)
+	err = fireFrames(ch, c, frames)
+	ended = true
+	return err
 }
 
 // FireFramesOn is FireFrames on a CPU that the caller holds.

@@ -171,8 +171,11 @@ func (p *skbPoint) Fire(ev *SKBEvent, res *SKBResult) error {
 		res.pass(p.hook, ev)
 		return nil
 	}
-	defer c.M.Release(c) // also if the host or the clock panics
-	return fireSKB(ch, c, ev, res)
+	ended := false
+	defer release(c, &ended)
+	err = fireSKB(ch, c, ev, res)
+	ended = true
+	return err
 }
 
 // FireOn is Fire on a CPU that the caller holds.

@@ -53,8 +53,11 @@ func Test(ctx context.Context, program Program, run *TestRun) error {
 	if c == nil {
 		return fmt.Errorf("%s: VM: %w", x.Name(), ErrClosed)
 	}
-	defer x.Machine.Release(c)
-	return test(ctx, x, c, run)
+	ended := false
+	defer release(c, &ended)
+	err := test(ctx, x, c, run)
+	ended = true
+	return err
 }
 
 // TestOn is [Test] on a CPU that the caller holds.

@@ -95,8 +95,11 @@ func (p *XDPPoint) Fire(ev *XDPEvent, res *XDPResult) error {
 		res.pass(ev)
 		return nil
 	}
-	defer c.M.Release(c) // also if the host or the clock panics
-	return fireXDP(ch, c, ev, res)
+	ended := false
+	defer release(c, &ended)
+	err = fireXDP(ch, c, ev, res)
+	ended = true
+	return err
 }
 
 // FireOn is Fire on a CPU that the caller holds.
