@@ -23,7 +23,7 @@ const (
 	PassMulAdd                       // x*(2^k+-1) + y by shifts and additions
 	PassPopcount                     // the usual count of bits as one instruction
 	PassLowest                       // x & (x-1) for x ^ (x & -x)
-	PassMerge                        // numbers loaded byte by byte loaded at once
+	PassMerge                        // numbers loaded byte by byte loaded at once, fields copied to the frame together
 	PassLea                          // shift and addition in one; products of small constants by such
 	PassForward                      // what was stored into the frame not loaded again
 	PassAddresses                    // base + index*scale + disp in one operand
