@@ -12,7 +12,7 @@ func (v *verifier) checkAttach() error {
 		return v.failf(-1, CodePrivilege, errnoEPERM, "programs of type %v need CAP_PERFMON", v.p.Type)
 	case !v.known:
 		return v.failf(-1, CodeUnsupported, errnoEINVAL, "programs of type %v are not known", v.p.Type)
-	case v.ctx == nil && (v.p.Type == prog.Tracing || v.p.Type == prog.LSM):
+	case v.ctx == nil && (v.p.Type == prog.Tracing || v.p.Type == prog.LSM || v.p.Type == prog.StructOps):
 		return v.failf(-1, CodeUnsupported, errnoEINVAL, "%s", v.noTarget())
 	case v.p.Type == prog.Syscall && !v.sleepable:
 		return v.failf(-1, CodeAttach, errnoEINVAL, "programs of type syscall must be loaded as sleepable")
@@ -25,6 +25,8 @@ func (v *verifier) checkAttach() error {
 // noTarget says what is missing to verify a program at a function: the types of its arguments.
 func (v *verifier) noTarget() string {
 	switch {
+	case v.p.Type == prog.StructOps:
+		return "unsupported: it is not known which member of which struct of functions the program is to be"
 	case v.p.Target == "":
 		return "unsupported: the target's types are not known: the section does not name what the program attaches to"
 	case v.p.Type == prog.LSM:

@@ -214,3 +214,17 @@ func TestStoryOfLoops(t *testing.T) {
 	require.Contains(t, story, "  path:\n    4 times, of which this is the last:\n    2: if r1 == 0x7 goto pc+2  falls through\n"+
 		"    4: if r2 != 0x5 goto pc-3  jumps\n    2: if r1 == 0x7 goto pc+2  falls through\n    4: if r2 != 0x5 goto pc-3  falls through\n")
 }
+
+// TestTargets has programs that attach to what is not known: the types of their arguments are not, either.
+func TestTargets(t *testing.T) {
+	for typ, reason := range map[prog.Type]string{prog.Tracing: "does not name what the program attaches to",
+		prog.LSM: "does not name what the program attaches to", prog.StructOps: "which member of which struct"} {
+		p := program(t, "r0 = 0\nexit\n")
+		p.Type, p.License = typ, "GPL"
+		_, err := Verify(p, nil)
+		refused := (*Error)(nil)
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, CodeUnsupported, refused.Code)
+		require.ErrorContains(t, err, reason)
+	}
+}
