@@ -136,7 +136,7 @@ func (x *Executable) run(c *vm.CPU) (uint64, error) {
 		return x.timed(c)
 	}
 	r0, err := x.Engine.Run(c)
-	s := &x.stats[c.ID]
+	s := &x.stats[c.ID] // what follows is ended, without the call
 	mem.AddOwned(&s.runs, 1)
 	mem.AddOwned(&s.insns, c.Done)
 	if c.Holds() {
