@@ -37,10 +37,10 @@ func (g *generator) bytewise() {
 		}
 		if to == part {
 			g.emit(asm.Or.Reg(sum, part))
+			g.set(part, unbounded)
 		}
 		mask |= (1<<(8*width) - 1) << shift
 		g.set(sum, number(mask))
-		g.set(part, unbounded)
 		i, to = i+width, part
 		if g.chance(30) && !g.between(base, at+g.r.IntN(n), sum) {
 			return
