@@ -144,3 +144,28 @@ func TestStackOfProbe(t *testing.T) {
 		require.Zero(t, r0)
 	}
 }
+
+// TestGuessedStack has a program without a stack of its own access it all the same, at an address that is in
+// its context: each run finds zeroes there, and what it has written itself.
+func TestGuessedStack(t *testing.T) {
+	r := enginetest.NewRig(t)
+	p := enginetest.Parse(t, `
+		r2 = *(u64 *)(r1 + 0)
+		r0 = *(u64 *)(r2 + 0)
+		*(u64 *)(r2 + 0) = 5
+		r3 = *(u64 *)(r1 + 8)
+		r4 = *(u64 *)(r3 + 0)
+		r5 = *(u64 *)(r2 + 0)
+		r0 += r5
+		exit`)
+	code := compile(t, p, jit.Env{})
+	addr := r.CPU.FramePointer(0) - 64
+	mem.Store(r.Memory.Bytes()[0:8], addr)
+	mem.Store(r.Memory.Bytes()[8:16], uint64(r.Memory.Addr())+16)
+	r.CPU.SetCtx(nil, r.Memory.Addr(), 64)
+	for range 3 {
+		r0, err := code.Run(r.CPU)
+		require.NoError(t, err)
+		require.Equal(t, uint64(5), r0)
+	}
+}

@@ -66,6 +66,7 @@ func (code *Code) ready(c *vm.CPU, m *machine) {
 		m.registers(0)
 	}
 	if code.needs == needsPacket {
+		c.HideFrames() // else a guessed address may hit a window that was learned before the stack is ready
 		c.TakePacket()
 	}
 	if code.low > code.high {

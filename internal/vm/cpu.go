@@ -141,9 +141,7 @@ func (c *CPU) Begin() {
 // BeginRest is Begin without the stack, for a run that began with BeginBare and turns out
 // to need more.
 func (c *CPU) BeginRest() {
-	for i := range c.maxDepth {
-		c.PopFrame(i)
-	}
+	c.HideFrames()
 	c.TakePacket()
 	c.Done, c.TailCalls = 0, 0
 	c.granted = c.granted[:0]
@@ -152,6 +150,13 @@ func (c *CPU) BeginRest() {
 	}
 	c.loose = c.loose[:0]
 	c.released = c.released[:0]
+}
+
+// HideFrames makes the frames inaccessible that an earlier run may have left open.
+func (c *CPU) HideFrames() {
+	for i := range c.maxDepth {
+		c.PopFrame(i)
+	}
 }
 
 // BeginBare is Begin for a run that nothing is granted and whose frames nobody looks up:
