@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/sandbpf/sandbpf/asm"
-	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
 // bytewise puts a number together of adjacent bytes, as compilers load what may not be aligned, with stores
@@ -123,7 +122,7 @@ func (g *generator) byteSource() (base asm.Register, at, room int, ok bool) {
 // base still points there.
 func (g *generator) between(base asm.Register, off int, sum asm.Register) bool {
 	if g.chance(40) {
-		if g.regs[base].kind != packet || g.typ != prog.CGroupSKB && g.typ != prog.SocketFilter {
+		if !g.readonly(g.regs[base]) {
 			g.emit(asm.StoreImm(base, int16(off), g.imm(), asm.Byte))
 		}
 		return true

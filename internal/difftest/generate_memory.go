@@ -265,7 +265,7 @@ func (g *generator) access() {
 		g.variable(base, size, room)
 		return
 	}
-	if v.kind == packet && (g.typ == prog.CGroupSKB || g.typ == prog.SocketFilter) || g.chance(55) {
+	if g.readonly(v) || g.chance(55) {
 		dst := g.free(true)
 		if dst == base {
 			return
@@ -274,6 +274,11 @@ func (g *generator) access() {
 		return
 	}
 	g.store(base, off, size)
+}
+
+// readonly reports whether nothing may be stored where a pointer points.
+func (g *generator) readonly(v value) bool {
+	return v.kind == packet && (g.typ == prog.CGroupSKB || g.typ == prog.SocketFilter)
 }
 
 func (g *generator) load(dst, base asm.Register, off int, size asm.Size) {

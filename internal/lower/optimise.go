@@ -67,21 +67,18 @@ func (o *optimiser) optimise(b *Block) {
 		live = live&^written | read
 	}
 	o.enter(b)
-	o.forwards = ^kinds(0)
-	if !o.does(PassForward) {
-		o.forwards = 0
-	}
-	ok := o.try(b, live)
-	if !ok && o.forwarded { // what the program keeps in its frame has no place in registers
-		o.forwards = bytes // but this may need none
-		ok = o.try(b, live)
-	}
-	if !ok && o.forwarded {
-		o.forwards = 0
-		ok = o.try(b, live)
-	}
-	if ok {
-		b.Ins = p.replace(b.Ins, o.result)
+	// What the program keeps in its frame may have no place in registers. Parts of numbers may need none.
+	for _, o.forwards = range [...]kinds{^kinds(0), bytes, 0} {
+		if !o.does(PassForward) {
+			o.forwards = 0
+		}
+		if o.try(b, live) {
+			b.Ins = p.replace(b.Ins, o.result)
+			return
+		}
+		if !o.forwarded {
+			return
+		}
 	}
 }
 
