@@ -3,6 +3,7 @@ package jit
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -10,29 +11,215 @@ import (
 // provedProgram makes a program that the verifier accepts, of loops over the frame, the value of a map, and the
 // packet: provedRegion bytes of each. r6 to r8 point there, or r6 is a limit; r9 counts trips; r0 to r5 hold numbers.
 type provedProgram struct {
-	b       strings.Builder
 	r       *rand.Rand
 	regions []provedBase
 	labels  int
 	depth   int  // of loops at hand
-	left    int  // statements that may still be written
-	calls   bool // there may be calls
-	called  bool // and there are
-	long    bool // it goes on for several slices
+	called  bool // there is a call
+	long    bool // it goes on for some slices
 }
+
+// provedBase is where a region begins. All accesses to a frame are at multiples of their size.
+type provedBase struct{ reg, off int }
 
 const provedRegion = 48
 
-// provedBase is where a region begins.
-type provedBase struct {
-	reg, off int
-	aligned  bool // accesses are at multiples of their size
+var provedBases = []provedBase{{10, -provedRegion}, {6, 0}, {7, 0}, {8, 0}}
+
+func (g *provedProgram) chance(percent int) bool    { return g.r.IntN(100) < percent }
+func (g *provedProgram) pick(list ...string) string { return list[g.r.IntN(len(list))] }
+func (g *provedProgram) region() provedBase         { return g.regions[g.r.IntN(len(g.regions))] }
+
+// holes are what text has to be put in for. Those that begin with a capital are the same all over a text.
+var holes = regexp.MustCompile(`\{[a-zA-Z]+[0-9]*(\+[0-9])?\}`)
+
+// fill returns a text with something in its holes, of which some are given.
+func (g *provedProgram) fill(text string, given map[string]string) string {
+	return holes.ReplaceAllStringFunc(text, func(hole string) string {
+		hole = hole[1 : len(hole)-1]
+		if s, ok := given[hole]; ok {
+			return s
+		}
+		s := g.hole(hole, given)
+		if hole[0] < 'a' {
+			given[hole] = s
+		}
+		return s
+	})
 }
 
-var provedBases = []provedBase{{10, -provedRegion, true}, {6, 0, true}, {7, 0, false}, {8, 0, false}}
+// provedPieces are what holes are filled with, one of several lines.
+var provedPieces = map[string]string{
+	"W": "r\nw", "op": "+=\n-=\n&=\n|=\n^=", "shift": "<<=\n>>=\ns>>=", "any": "=\n*=\n/=\n%=\n+=\n-=",
+	"if":      "r{reg} {cmp} {k}\nw{reg} {cmp} {k}\nr{reg} {cmp} r{reg}\nw{reg} {cmp} w{reg}",
+	"cmp":     "==\n!=\n<\n>=\ns>\ns<=\n&",
+	"src":     "{at}\n{k}\nr9",
+	"perhaps": "\n\n\n{at} = {k}\nr{reg} = {at}\n{at} = r{reg}",
+	"word":    "{k}\nr9\n3", "Index": "r9\nr{A}",
+}
 
-func newProvedProgram(seed uint64) *provedProgram {
-	g := &provedProgram{r: rand.New(rand.NewPCG(seed, 0x9e0)), long: seed%32 == 7}
+// provedStatements are what bodies of loops do.
+var provedStatements = []string{
+	"r{A} = {at}", "{at} = r{A}", "{at} = {k}",
+	// back to where it comes from
+	"r{A} = {At}\n{W}{A} {op} {W}{B}\n{At} = r{A}", "r{A} = {At}\n{W}{A} {op} {k}\n{At} = r{A}",
+	"r{A} = {At}\n{statement}\n{W}{A} {op} {W}{B}\n{At} = r{A}", "r{A} = r{B}\n{W}{A} {op} {W}{B}\n{At} = r{A}",
+	"{W}{A} {any} {W}{B}", "{W}{A} {op} {W}{B}", "{W}{A} {op} {k}", "{W}{A} {shift} {W}{B}", "{W}{A} {shift} {bits}",
+	// sums and hashes
+	"r{A} = {at}\n{W}{B} += {W}{A}", "r{A} = {at}\n{W}{B} *= 31\n{W}{B} += {W}{A}", "r{A} = {at}\n{W}{B} ^= {W}{A}\n{W}{B} *= 33",
+	// numbers of adjacent bytes
+	"r{A} = {u8+0}\nr{B} = {u8+1}\n{perhaps}\nr{B} <<= 8\nr{A} |= r{B}",
+	"r{A} = {u8+1}\nr{B} = {u8+0}\n{perhaps}\nr{B} <<= 8\nr{A} |= r{B}",
+	"r{A} = {u16+2}\nr{A} <<= 16\n{perhaps}\nr{B} = {u8+0}\nr{A} |= r{B}\nr{B} = {u8+1}\nr{B} <<= 8\nr{A} |= r{B}",
+	"r{A} = {u32+0}\n{perhaps}\nr{B} = {u32+4}\nr{B} <<= 32\nr{A} |= r{B}",
+	// adjacent bytes of the frame
+	"{f8+0} = {k}\n{perhaps}\n{f8+1} = {k}", "{f32+4} = {k}\n{perhaps}\n{f32+0} = {k}", "{f16+2} = {k}\n{f16+0} = {k}\n{perhaps}\n{f32+4} = {k}",
+	"r{A} = {u32+0}\n{f32+0} = r{A}\n{perhaps}\nr{A} = {u32+4}\n{f32+4} = r{A}",
+	"r{A} = {u16+2}\n{f16+2} = r{A}\n{perhaps}\nr{A} = {u16+0}\n{f16+0} = r{A}",
+	// computed addresses
+	"r{B} = {Base}\nr{A} = {Index}\nr{A} &= 7\nr{B} += r{A}\nr{A} = *(u8 *)(r{B} + {Off})\nr{B} = r{A}",
+	"r{B} = {Base}\nr{A} = {Index}\nr{A} &= 7\nr{A} += 1\nr{A} <<= 1\nr{B} += r{A}\n*(u16 *)(r{B} + {Off}) = r{A}\nr{B} = {k}",
+	"r{B} = {Base}\nr{A} = {Index}\nr{A} &= 3\nr{A} <<= 2\nr{B} += r{A}\nr{A} = *(u32 *)(r{B} + {Off})\nr{A} {op} {k}\n*(u32 *)(r{B} + {Off}) = r{A}\nr{B} = 5",
+	"r{B} = {Base}\nr{A} = {Index}\nr{A} &= 1\nr{A} += 1\nr{A} <<= 3\nr{B} += r{A}\nr{B} = *(u64 *)(r{B} + {Off})",
+	"lock {a64+0} += r{A}", "lock {f32+4} |= r{A}",
+	"if {if} goto {L}\n{statement}\n{L}:", "if {if} goto {L}\n{statement}\ngoto {M}\n{L}:\n{statement}\n{M}:",
+	"*(u32 *)(r10 - 136) = {word}\nr1 = map[idx:1]\nr2 = r10\nr2 += -136\ncall bpf_map_lookup_elem\nif r0 == 0 goto {L}\n" +
+		"r1 = *(u32 *)(r0 + {bits})\nr1 += r9\n*(u64 *)(r0 + 8) = r1\n{L}:\nr0 = {src}\nr1 = {src}\nr2 = {src}\nr3 = {src}\nr4 = {src}\nr5 = {src}",
+	"r1 = r{A}\nr2 = r9\n{call}\nr1 = {src}\nr2 = {src}\nr3 = {src}\nr4 = {src}\nr5 = {src}",
+}
+
+// provedLoops are loops that go on until r9 has come to a limit.
+var provedLoops = []string{
+	"{Head}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:", "{Head}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:",
+	"{Head}:\n{count}\n{body}\n{Next}:\n{again}\n{End}:",
+	"{Head}:\nif {C}9 == {Limit} goto {End}\n{body}\n{Next}:\n{count}\ngoto {Head}\n{End}:",
+	"goto {M}\n{Head}:\n{body}\n{M}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:", // entered in the middle
+	"{Head}:\n{body}\n{Next}:\n{count}\nif {C}9 == {Limit} goto {End}\nif r{reg} & 1 goto {Head}\n{statement}\ngoto {Head}\n{End}:",
+}
+
+// hole returns what is to be put into a hole.
+func (g *provedProgram) hole(name string, given map[string]string) string {
+	if list, ok := provedPieces[name]; ok {
+		return g.fill(g.pick(strings.Split(list, "\n")...), given)
+	}
+	switch name {
+	case "reg":
+		return fmt.Sprint(g.r.IntN(6))
+	case "L", "M", "Head", "Next", "End":
+		g.labels++
+		return fmt.Sprint("l", g.labels)
+	case "k": // mostly a small number
+		if g.chance(60) {
+			return fmt.Sprint(g.r.IntN(24) - 4)
+		}
+		return fmt.Sprint(int32(g.r.Uint32()) >> g.r.IntN(32))
+	case "bits":
+		return fmt.Sprint(g.r.IntN(9))
+	case "at", "At":
+		size, base := 1<<g.r.IntN(4), g.region()
+		off := g.r.IntN(provedRegion - size + 1)
+		if base.reg == 10 || base.reg == 6 || g.chance(50) {
+			off -= off % size
+		}
+		return fmt.Sprintf("*(u%d *)(r%d %+d)", 8*size, base.reg, base.off+off)
+	case "Base":
+		base := g.region()
+		given["Off"] = fmt.Sprint(base.off + 8*g.r.IntN(provedRegion/8-2))
+		if base.reg == 8 { // where only numbers that are known keep what has been compared
+			given["Index"] = "r9"
+		}
+		return fmt.Sprint("r", base.reg)
+	case "statement":
+		a := g.r.IntN(6)
+		return g.fill(g.pick(provedStatements...), map[string]string{"A": fmt.Sprint(a), "B": fmt.Sprint((a + 1 + g.r.IntN(5)) % 6)})
+	case "body":
+		return g.body(given)
+	case "call":
+		g.called = true
+		return "call f"
+	}
+	return g.near(name, given)
+}
+
+// near returns memory beside other memory of the text: "u16+2" is two bytes behind two others, of
+// any region, "f16+2" of the frame, "a32+4" of what atomic operations can go to.
+func (g *provedProgram) near(name string, given map[string]string) string {
+	kind := name[:1]
+	base := map[string]provedBase{"f": provedBases[0], "a": provedBases[2], "u": g.region()}[kind]
+	where := "near " + kind
+	if given[where] == "" {
+		given[where] = fmt.Sprintf("r%d %+d", base.reg, base.off+8*g.r.IntN(provedRegion/8))
+	}
+	var size, off, reg, at int
+	fmt.Sscanf(name[1:], "%d+%d", &size, &off)
+	fmt.Sscanf(given[where], "r%d %d", &reg, &at)
+	return fmt.Sprintf("*(u%d *)(r%d %+d)", size, reg, at+off)
+}
+
+// body returns statements of a loop, some of which go on with the next trip, or leave it, or are loops.
+func (g *provedProgram) body(given map[string]string) (text string) {
+	for range 1 + g.r.IntN(6) {
+		text += g.fill("{statement}\n", given)
+		if g.chance(8) {
+			text += g.fill("if {if} goto "+g.pick("{Next}", "{End}")+"\n", given)
+		}
+		if g.chance(6) && g.depth < 3 {
+			counter := fmt.Sprintf("*(u64 *)(r10 - %d)", provedRegion+8*g.depth)
+			text += counter + " = r9\n" + g.counted() + "r9 = " + counter + "\n"
+		}
+	}
+	return text
+}
+
+// counted returns a loop that goes on until r9 has come to a limit.
+func (g *provedProgram) counted() string {
+	step, trips := []int{1, 1, 1, 2, 4, 8, 3, -1, -1, -2}[g.r.IntN(10)], 1+g.r.IntN(18)
+	if g.depth > 0 {
+		trips = 1 + g.r.IntN(5)
+	}
+	start := g.r.IntN(4) + max(0, -step)*trips
+	limit, begin := fmt.Sprint(start+step*trips), fmt.Sprintf("r9 = %d\n", start)
+	class := g.pick("r", "w")
+	if !slices.Contains(g.regions, provedBases[1]) && g.chance(30) && g.depth == 0 {
+		begin, limit = fmt.Sprintf("%sr6 = %s\n", begin, limit), class+"6"
+	}
+	less := map[bool]string{true: "<", false: "s>"}[step > 0]
+	given := map[string]string{"C": class, "Limit": limit, "count": fmt.Sprintf("%s9 += %d", g.pick("r", class), step)}
+	again := g.pick("if {C}9 == {Limit} goto {End}\ngoto {Head}", "if {C}9 "+less+" {Limit} goto {Head}", "if {C}9 != {Limit} goto {Head}")
+	g.depth++
+	defer func() { g.depth-- }()
+	return begin + g.fill(strings.ReplaceAll(g.pick(provedLoops...), "{again}", again), given) + "\n"
+}
+
+// tangled returns blocks that go to any others, as long as r9 lasts.
+func (g *provedProgram) tangled() string {
+	n := 2 + g.r.IntN(5)
+	if g.chance(30) {
+		n += g.r.IntN(20)
+	}
+	text := fmt.Sprintf("r9 = %d\nif r9 != 0 goto b%d\n", 2+g.r.IntN(30), g.r.IntN(n))
+	jump := func(i int, condition string) {
+		to := max(0, min(n-1, i+g.r.IntN(7)-3))
+		if to <= i {
+			text += "r9 += -1\nif r9 == 0 goto end\n"
+		}
+		text += g.fill(fmt.Sprintf("if %s goto b%d\n", condition, to), nil)
+	}
+	for i := range n {
+		text += fmt.Sprintf("b%d:\n", i) + g.fill(strings.Repeat("{statement}\n", g.r.IntN(4)), nil)
+		if g.chance(80) {
+			jump(i, "{if}")
+		}
+		if g.chance(35) || i == n-1 {
+			jump(i, "r9 != 0") // as it is: the verifier takes for reachable what follows
+		}
+	}
+	return text + "end:\n"
+}
+
+// newProvedProgram returns the text of a program, and how it has been made.
+func newProvedProgram(seed uint64) (text string, g *provedProgram) {
+	g = &provedProgram{r: rand.New(rand.NewPCG(seed, 0x9e0)), long: seed%32 == 7}
 	for len(g.regions) == 0 {
 		for _, base := range provedBases {
 			if g.chance(60) {
@@ -40,352 +227,37 @@ func newProvedProgram(seed uint64) *provedProgram {
 			}
 		}
 	}
-	g.calls, g.left = g.chance(30), 4+g.r.IntN(24)
-	return g
-}
-
-func (g *provedProgram) chance(percent int) bool    { return g.r.IntN(100) < percent }
-func (g *provedProgram) pick(list ...string) string { return list[g.r.IntN(len(list))] }
-func (g *provedProgram) reg() int                   { return g.r.IntN(6) }
-func (g *provedProgram) class() string              { return g.pick("r", "w") }
-
-func (g *provedProgram) line(format string, args ...any) { fmt.Fprintf(&g.b, format+"\n", args...) }
-
-func (g *provedProgram) label() string {
-	g.labels++
-	return fmt.Sprint("l", g.labels)
-}
-
-// number is any, mostly a small one.
-func (g *provedProgram) number() int32 {
-	if g.chance(60) {
-		return int32(g.r.IntN(24) - 4)
-	}
-	return int32(g.r.Uint32()) >> g.r.IntN(32)
-}
-
-// program returns the text.
-func (g *provedProgram) program() string {
-	g.line("r8 = *(u32 *)(r1 + 0)\nr2 = *(u32 *)(r1 + 4)\nr3 = r8\nr3 += %d\nif r3 > r2 goto out", provedRegion)
-	g.line("r7 = map[idx:0][0]+0\nr6 = r10\nr6 += %d", -provedRegion)
+	text = "r8 = *(u32 *)(r1 + 0)\nr2 = *(u32 *)(r1 + 4)\nr3 = r8\nr3 += 48\nif r3 > r2 goto out\nr7 = map[idx:0][0]+0\nr6 = r10\nr6 += -48\n"
 	for r := range 6 {
-		g.line("r%d = %s", r, g.pick(fmt.Sprintf("%#x ll", g.r.Uint64()>>g.r.IntN(64)), fmt.Sprintf("*(u64 *)(r8 + %d)", 8*r)))
+		text += fmt.Sprintf("r%d = %s\n", r, g.pick(fmt.Sprintf("%#x ll", g.r.Uint64()>>g.r.IntN(64)), fmt.Sprintf("*(u64 *)(r8 + %d)", 8*r)))
 	}
 	for slot := range provedRegion / 8 {
 		if g.chance(60) { // else it is read as zeroes, if at all
-			g.line("*(u64 *)(r10 - %d) = r%d", 8*(slot+1), g.reg())
+			text += g.fill(fmt.Sprintf("*(u64 *)(r10 - %d) = r{reg}\n", 8*(slot+1)), nil)
 		}
 	}
 	switch {
 	case g.long:
-		again, end := g.label(), g.label()
-		g.left = 6
-		g.line("%s:\nmay_goto %s", again, end)
-		g.counted()
-		g.line("goto %s\n%s:", again, end)
+		text += "again:\nmay_goto end\n" + g.counted() + "goto again\nend:\n"
 	case g.chance(40):
-		g.tangled()
+		text += g.tangled()
 	default:
 		for range 1 + g.r.IntN(2) {
-			g.counted()
+			text += g.counted()
 		}
 	}
 	for r := range 6 { // what is not stored need not be computed
 		if g.chance(70) {
-			g.line("*(u64 *)(r10 - %d) = r%d", provedRegion+8*(r+4), r)
+			text += fmt.Sprintf("*(u64 *)(r10 - %d) = r%d\n", 80+8*r, r)
 		}
 	}
-	g.line("out:\nr0 = 2\nexit")
-	if g.called {
-		g.line("f:\nr0 = r1\nw0 %s w2\nr0 += r1\nexit", g.pick("*=", "^=", "-="))
+	text += "out:\nr0 = 2\nexit\n"
+	f := fmt.Sprintf("f:\nr0 = r1\nw0 %s w2\nr0 += r1\nexit\n", g.pick("*=", "^=", "-="))
+	switch {
+	case g.called && g.chance(50): // in front of the loops
+		text = "call main\nexit\n" + f + "main:\n" + text
+	case g.called:
+		text += f
 	}
-	return g.b.String()
-}
-
-// counted writes a loop that goes on until r9 has come to a limit.
-func (g *provedProgram) counted() {
-	head, next, end := g.label(), g.label(), g.label()
-	step := []int{1, 1, 1, 2, 4, 8, 3, -1, -1, -2}[g.r.IntN(10)]
-	trips, class := 1+g.r.IntN(18), g.class()
-	if g.depth > 0 {
-		trips = 1 + g.r.IntN(5)
-	}
-	start := g.r.IntN(4) + max(0, -step)*trips
-	limit := fmt.Sprint(start + step*trips)
-	if !slices.Contains(g.regions, provedBases[1]) && g.chance(30) && g.depth == 0 {
-		g.line("r6 = %s", limit)
-		limit = class + "6"
-	}
-	g.line("r9 = %d", start)
-	count := func() { g.line("%s9 += %d", g.pick("r", class), step) }
-	more := func() { // goes on or falls through
-		switch less := map[bool]string{true: "<", false: ">"}[step > 0]; g.r.IntN(4) {
-		case 0:
-			g.line("if %s9 == %s goto %s\ngoto %s", class, limit, end, head)
-		case 1:
-			g.line("if %s9 %s%s %s goto %s", class, g.pick("", "s"), less, limit, head)
-		default:
-			g.line("if %s9 != %s goto %s", class, limit, head)
-		}
-	}
-	g.depth++
-	switch g.r.IntN(6) {
-	case 0: // the test comes first
-		g.line("%s:\nif %s9 == %s goto %s", head, class, limit, end)
-		g.body(next, end)
-		g.line("%s:", next)
-		count()
-		g.line("goto %s", head)
-	case 1: // entered in the middle
-		middle := g.label()
-		g.line("goto %s\n%s:", middle, head)
-		g.body(next, end)
-		g.line("%s:", middle)
-		g.body(next, end)
-		g.line("%s:", next)
-		count()
-		more()
-	case 2: // two ways back
-		other := g.label()
-		g.line("%s:", head)
-		g.body(next, end)
-		g.line("%s:", next)
-		count()
-		g.line("if %s9 == %s goto %s\nif r%d & 1 goto %s", class, limit, end, g.reg(), head)
-		g.body(other, end)
-		g.line("%s:\ngoto %s", other, head)
-	default:
-		g.line("%s:", head)
-		if g.chance(30) {
-			count()
-			g.body(next, end)
-			g.line("%s:", next)
-		} else {
-			g.body(next, end)
-			g.line("%s:", next)
-			count()
-		}
-		more()
-	}
-	g.depth--
-	g.line("%s:", end)
-}
-
-// body writes what a loop does; some go on with the next trip, or leave it.
-func (g *provedProgram) body(next, end string) {
-	for range 1 + g.r.IntN(6) {
-		g.statement()
-		if g.chance(8) {
-			g.line("if %s goto %s", g.condition(), g.pick(next, end))
-		}
-		if g.chance(6) && g.depth < 3 {
-			g.line("*(u64 *)(r10 - %d) = r9", provedRegion+8*g.depth)
-			g.counted()
-			g.line("r9 = *(u64 *)(r10 - %d)", provedRegion+8*g.depth)
-		}
-	}
-}
-
-func (g *provedProgram) condition() string {
-	class, op := g.class(), g.pick("==", "!=", "<", ">=", "s>", "s<=", "&")
-	if g.chance(50) {
-		return fmt.Sprintf("%s%d %s %d", class, g.reg(), op, g.number())
-	}
-	return fmt.Sprintf("%s%d %s %s%d", class, g.reg(), op, class, g.reg())
-}
-
-// tangled writes blocks that go to any others, as long as r9 lasts.
-func (g *provedProgram) tangled() {
-	n := 2 + g.r.IntN(5)
-	if g.chance(30) {
-		n += g.r.IntN(20)
-	}
-	var blocks []string
-	for range n {
-		blocks = append(blocks, g.label())
-	}
-	begin, end := g.label(), g.label()
-	comes := make([]bool, n+1) // something in front leads there
-	comes[0] = true
-	jump := func(i int, condition string) {
-		to := max(0, min(n-1, i+g.r.IntN(7)-3))
-		if to <= i {
-			g.line("r9 += -1\nif r9 == 0 goto %s", end)
-		}
-		g.line("%sgoto %s", condition, blocks[to])
-		comes[to] = comes[to] || to > i
-	}
-	g.line("r9 = %d\ngoto %s", 2+g.r.IntN(30), begin)
-	for i := range n {
-		g.line("%s:", blocks[i])
-		for range g.r.IntN(4) {
-			g.statement()
-		}
-		if g.chance(80) {
-			jump(i, "if "+g.condition()+" ")
-		}
-		if g.chance(35) || i == n-1 {
-			jump(i, "")
-		} else {
-			comes[i+1] = true
-		}
-	}
-	g.line("%s:", begin)
-	for i := range n {
-		if !comes[i] {
-			g.line("if %s goto %s", g.condition(), blocks[i])
-		}
-	}
-	g.line("goto %s\n%s:", blocks[0], end)
-}
-
-func (g *provedProgram) base() provedBase { return g.regions[g.r.IntN(len(g.regions))] }
-
-// at is memory of size bytes in a region.
-func (g *provedProgram) at(size int) string {
-	base := g.base()
-	off := g.r.IntN(provedRegion - size + 1)
-	if base.aligned || g.chance(50) {
-		off -= off % size
-	}
-	return fmt.Sprintf("*(u%d *)(r%d %+d)", 8*size, base.reg, base.off+off)
-}
-
-func (g *provedProgram) size() int { return 1 << g.r.IntN(4) }
-
-// statement writes something to do.
-func (g *provedProgram) statement() {
-	a, b, size := g.reg(), g.reg(), g.size()
-	class, at := g.class(), g.at(size)
-	switch g.r.IntN(19) {
-	case 0, 1:
-		g.line("r%d = %s", a, at)
-	case 2:
-		g.line("%s = r%d", at, a)
-	case 3:
-		g.line("%s = %d", at, g.number())
-	case 4, 5: // goes back to where it comes from
-		g.line("r%d = %s", a, at)
-		if g.chance(30) {
-			g.statement()
-		}
-		g.line("%s%d %s %s\n%s = r%d", class, a, g.pick("+=", "-=", "&=", "|=", "^="), g.pick(fmt.Sprint(class, b), fmt.Sprint(g.number())), at, a)
-	case 6:
-		g.line("%s%d %s %s%d", class, a, g.pick("+=", "-=", "*=", "&=", "|=", "^=", "=", "<<=", ">>=", "s>>=", "/=", "%="), class, b)
-	case 7:
-		g.line("%s%d %s %d", class, a, g.pick("+=", "-=", "*=", "&=", "|=", "^=", "="), g.number())
-	case 8:
-		g.line("%s%d %s %d", class, a, g.pick("<<=", ">>=", "s>>="), g.r.IntN(32))
-	case 9, 10: // a sum or a hash of what is read
-		g.line("r%d = %s", a, at)
-		if g.chance(50) {
-			g.line("%s%d *= %d", class, b, 31+g.r.IntN(4))
-		}
-		g.line("%s%d %s %s%d", class, b, g.pick("+=", "^="), class, a)
-	case 11:
-		g.bytes(a, b)
-	case 12:
-		g.pair(a)
-	case 13, 14:
-		g.indexed(a, b)
-	case 15:
-		if base := g.base(); base.reg != 8 { // nothing is atomic in packets
-			g.line("lock *(u%d *)(r%d %+d) %s r%d", 32+32*g.r.IntN(2), base.reg, base.off+8*g.r.IntN(provedRegion/8), g.pick("+=", "|=", "^="), a)
-		}
-	case 16:
-		end := g.label()
-		g.line("if %s goto %s", g.condition(), end)
-		g.statement()
-		g.line("%s:", end)
-	case 17:
-		g.lookup()
-	case 18:
-		if g.calls {
-			g.called = true
-			g.line("r1 = r%d\nr2 = r9\ncall f", a)
-			g.renew(1)
-		}
-	}
-}
-
-// bytes puts a number together of adjacent bytes.
-func (g *provedProgram) bytes(a, b int) {
-	if a == b {
-		return
-	}
-	base, n := g.base(), 2<<g.r.IntN(2)
-	at, big := base.off+n*g.r.IntN(provedRegion/n), g.chance(50)
-	for i := range n {
-		to, shift := b, 8*i
-		if i == 0 {
-			to = a
-		}
-		if big {
-			shift = 8 * (n - 1 - i)
-		}
-		g.line("r%d = *(u8 *)(r%d %+d)\nr%d <<= %d", to, base.reg, at+i, to, shift)
-		if i > 0 {
-			g.line("r%d |= r%d", a, b)
-		}
-		if g.chance(10) {
-			g.line("%s = %d", g.at(1), g.number())
-		}
-	}
-}
-
-// pair stores to adjacent bytes of the frame: constants, or what is read elsewhere.
-func (g *provedProgram) pair(a int) {
-	size := 1 << g.r.IntN(3)
-	to, from := -2*size*(1+g.r.IntN(provedRegion/2/size)), g.base()
-	at := from.off + 2*size*g.r.IntN(provedRegion/2/size)
-	constant := g.chance(40)
-	for i := range 2 {
-		if constant {
-			g.line("*(u%d *)(r10 %+d) = %d", 8*size, to+size*i, g.number())
-		} else {
-			g.line("r%d = *(u%d *)(r%d %+d)\n*(u%d *)(r10 %+d) = r%[1]d", a, 8*size, from.reg, at+size*i, 8*size, to+size*i)
-		}
-		if g.chance(15) {
-			g.line("%s = r%d", g.at(1), g.reg())
-		}
-	}
-}
-
-// indexed accesses memory by a pointer that has been computed, and leaves numbers behind.
-func (g *provedProgram) indexed(a, b int) {
-	if a == b {
-		return
-	}
-	base, size, shift := g.base(), g.size(), g.r.IntN(3)
-	if base.aligned {
-		size = min(size, 1<<shift)
-	}
-	index := g.pick("9", fmt.Sprint(b))
-	if base.reg == 8 { // where only numbers that are known keep what has been compared
-		index = "9"
-	}
-	g.line("r%d = r%s\nr%[1]d &= 7\nr%[1]d <<= %[3]d\nr%[4]d = r%[5]d\nr%[4]d += r%[1]d", a, index, shift, b, base.reg)
-	at := fmt.Sprintf("*(u%d *)(r%d %+d)", 8*size, b, base.off+size*g.r.IntN((provedRegion-28-size)/size+1))
-	if g.chance(50) {
-		g.line("%s = r%d\nr%d = %d", at, a, b, g.number())
-	} else {
-		g.line("r%d = %s", b, at)
-	}
-}
-
-// lookup adds to a value that an array has.
-func (g *provedProgram) lookup() {
-	none := g.label()
-	g.line("*(u32 *)(r10 - %d) = %s", provedRegion+8*11, g.pick("r9", fmt.Sprint(g.r.IntN(5))))
-	g.line("r1 = map[idx:1]\nr2 = r10\nr2 += -%d\ncall bpf_map_lookup_elem\nif r0 == 0 goto %s", provedRegion+8*11, none)
-	g.line("r1 = *(u64 *)(r0 + %d)\nr1 += r9\n*(u64 *)(r0 + 8) = r1\n%s:", g.r.IntN(9), none)
-	g.renew(0)
-}
-
-// renew makes registers numbers again that a call has spoilt, from one on.
-func (g *provedProgram) renew(first int) {
-	for r := first; r < 6; r++ {
-		size := g.size()
-		g.line("r%d = %s", r, g.pick(g.at(size), fmt.Sprint(g.number()), "r9"))
-	}
+	return text, g
 }
