@@ -94,6 +94,7 @@ var provedLoops = []string{
 	"{Head}:\n{count}\n{body}\n{Next}:\n{again}\n{End}:",
 	"{Head}:\nif {C}9 == {Limit} goto {End}\n{body}\n{Next}:\n{count}\ngoto {Head}\n{End}:",
 	"goto {M}\n{Head}:\n{body}\n{M}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:", // entered in the middle
+	"goto {Head}\n{L}:\ngoto {Head}\n{Head}:\n{body}\n{Next}:\n{count}\nif {C}9 != {Limit} goto {L}\n{End}:", // the jump back is in front
 	"{Head}:\n{body}\n{Next}:\n{count}\nif {C}9 == {Limit} goto {End}\nif r{reg} & 1 goto {Head}\n{statement}\ngoto {Head}\n{End}:",
 }
 
