@@ -92,10 +92,10 @@ var provedStatements = []string{
 var provedLoops = []string{
 	"{Head}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:", "{Head}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:",
 	"{Head}:\n{count}\n{body}\n{Next}:\n{again}\n{End}:",
-	"{Head}:\nif {C}9 == {Limit} goto {End}\n{body}\n{Next}:\n{count}\ngoto {Head}\n{End}:",
-	"goto {M}\n{Head}:\n{body}\n{M}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:", // entered in the middle
-	"goto {Head}\n{L}:\ngoto {Head}\n{Head}:\n{body}\n{Next}:\n{count}\nif {C}9 != {Limit} goto {L}\n{End}:", // the jump back is in front
-	"{Head}:\n{body}\n{Next}:\n{count}\nif {C}9 == {Limit} goto {End}\nif r{reg} & 1 goto {Head}\n{statement}\ngoto {Head}\n{End}:",
+	"{Head}:\nif {T} == {Limit} goto {End}\n{body}\n{Next}:\n{count}\ngoto {Head}\n{End}:",
+	"goto {M}\n{Head}:\n{body}\n{M}:\n{body}\n{Next}:\n{count}\n{again}\n{End}:",                            // entered in the middle
+	"goto {Head}\n{L}:\ngoto {Head}\n{Head}:\n{body}\n{Next}:\n{count}\nif {T} != {Limit} goto {L}\n{End}:", // the jump back is in front
+	"{Head}:\n{body}\n{Next}:\n{count}\nif {T} == {Limit} goto {End}\nif r{reg} & 1 goto {Head}\n{statement}\ngoto {Head}\n{End}:",
 }
 
 // hole returns what is to be put into a hole.
@@ -178,15 +178,28 @@ func (g *provedProgram) counted() string {
 	if g.depth > 0 {
 		trips = 1 + g.r.IntN(5)
 	}
-	start := g.r.IntN(4) + max(0, -step)*trips
+	start, class := g.r.IntN(4)+max(0, -step)*trips, g.pick("r", "w")
 	limit, begin := fmt.Sprint(start+step*trips), fmt.Sprintf("r9 = %d\n", start)
-	class := g.pick("r", "w")
-	if !slices.Contains(g.regions, provedBases[1]) && g.chance(30) && g.depth == 0 {
-		begin, limit = fmt.Sprintf("%sr6 = %s\n", begin, limit), class+"6"
+	tested, count := class+"9", fmt.Sprintf("%s9 += %d", g.pick("r", class), step)
+	if !slices.Contains(g.regions, provedBases[1]) && g.depth == 0 { // r6 is free
+		switch g.r.IntN(8) {
+		case 0, 1:
+			begin, limit = fmt.Sprintf("%sr6 = %s\n", begin, limit), class+"6"
+		case 4: // it moves
+			away := step / max(step, -step)
+			begin, limit = fmt.Sprintf("%sr6 = %d\n", begin, start+(step+away)*trips), class+"6"
+			count += fmt.Sprintf("\nr6 += %d", -away)
+		case 2: // another number than the one that counts
+			tested, count = class+"6", fmt.Sprintf("r6 = r9\nr6 += 1\n%s", count)
+			begin, limit = begin+"r6 = 99\n", fmt.Sprint(start+step*(trips-1)+1)
+		case 3: // by way of another
+			tested, count = class+"6", fmt.Sprintf("r6 = r9\nr6 += %d\nr9 = r6", step)
+			begin += "r6 = 99\n"
+		}
 	}
 	less := map[bool]string{true: "<", false: "s>"}[step > 0]
-	given := map[string]string{"C": class, "Limit": limit, "count": fmt.Sprintf("%s9 += %d", g.pick("r", class), step)}
-	again := g.pick("if {C}9 == {Limit} goto {End}\ngoto {Head}", "if {C}9 "+less+" {Limit} goto {Head}", "if {C}9 != {Limit} goto {Head}")
+	given := map[string]string{"T": tested, "Limit": limit, "count": count}
+	again := g.pick("if {T} == {Limit} goto {End}\ngoto {Head}", "if {T} "+less+" {Limit} goto {Head}", "if {T} != {Limit} goto {Head}")
 	g.depth++
 	defer func() { g.depth-- }()
 	return begin + g.fill(strings.ReplaceAll(g.pick(provedLoops...), "{again}", again), given) + "\n"
