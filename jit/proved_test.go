@@ -207,7 +207,7 @@ func TestProvedLoopsAgree(t *testing.T) {
 		n     *atomic.Int64
 		least int
 	}{
-		{"programs accepted", &total.accepted, n * 9 / 10}, {"loops repeated", &total.repeated, n}, {"with a tail in front", &total.tails, n / 10},
+		{"programs accepted", &total.accepted, n * 9 / 10}, {"loops repeated", &total.repeated, n}, {"with a tail in front", &total.tails, n / 50},
 		{"joined", &total.joined, n / 10}, {"runs cut off", &total.cuts, 10 * n}, {"in a loop with copies", &total.inLoops, 8 * n},
 		{"runs of several slices", &total.slices, n / 50},
 	} {
