@@ -63,7 +63,8 @@ var provedStatements = []string{
 	"r{A} = {at}", "{at} = r{A}", "{at} = {k}",
 	// back to where it comes from
 	"r{A} = {At}\n{W}{A} {op} {W}{B}\n{At} = r{A}", "r{A} = {At}\n{W}{A} {op} {k}\n{At} = r{A}",
-	"r{A} = {At}\n{statement}\n{W}{A} {op} {W}{B}\n{At} = r{A}", "r{A} = r{B}\n{W}{A} {op} {W}{B}\n{At} = r{A}",
+	"r{A} = {At}\n{statement}\n{W}{A} {op} {W}{B}\n{At} = r{A}", "r{A} = {At}\n{W}{A} {op} {W}{B}\n{perhaps}\n{At} = r{A}\nr{A} = {src}",
+	"r{A} = {u32+0}\n{W}{A} {op} {k}\n{u32+4} = r{A}\nr{A} = {src}", "r{A} = r{B}\n{W}{A} {op} {W}{B}\n{At} = r{A}\nr{A} = {src}",
 	"{W}{A} {any} {W}{B}", "{W}{A} {op} {W}{B}", "{W}{A} {op} {k}", "{W}{A} {shift} {W}{B}", "{W}{A} {shift} {bits}",
 	// sums and hashes
 	"r{A} = {at}\n{W}{B} += {W}{A}", "r{A} = {at}\n{W}{B} *= 31\n{W}{B} += {W}{A}", "r{A} = {at}\n{W}{B} ^= {W}{A}\n{W}{B} *= 33",
@@ -198,6 +199,10 @@ func (g *provedProgram) counted() string {
 		case 2: // another number than the one that counts
 			tested, count = class+"6", fmt.Sprintf("r6 = r9\nr6 += 1\n%s", count)
 			begin, limit = begin+"r6 = 99\n", fmt.Sprint(start+step*(trips-1)+1)
+		case 5: // a pointer walks
+			begin += fmt.Sprintf("r6 = r%s\n", g.pick("7", "8"))
+			count += g.pick("\nr0 = *(u64 *)(r6 + 3)\nr6 += 1\nr1 += r0\nr0 = 7", "\nr0 = *(u32 *)(r6 + 4)\nr6 += 1\nw1 ^= w0\nr0 = r9",
+				"\nr0 = *(u32 *)(r6 + 8)\nr6 += 1\nw0 += 3\n*(u32 *)(r6 + 8) = r0\nr0 = r1")
 		case 3: // by way of another
 			tested, count = class+"6", fmt.Sprintf("r6 = r9\nr6 += %d\nr9 = r6", step)
 			begin += "r6 = 99\n"
