@@ -77,6 +77,11 @@ var provedStatements = []string{
 	"{f8+0} = {k}\n{perhaps}\n{f8+1} = {k}", "{f32+4} = {k}\n{perhaps}\n{f32+0} = {k}", "{f16+2} = {k}\n{f16+0} = {k}\n{perhaps}\n{f32+4} = {k}",
 	"r{A} = {u32+0}\n{f32+0} = r{A}\n{perhaps}\nr{A} = {u32+4}\n{f32+4} = r{A}",
 	"r{A} = {u16+2}\n{f16+2} = r{A}\n{perhaps}\nr{A} = {u16+0}\n{f16+0} = r{A}",
+	// parts of what has just been stored
+	"{f64+0} = r{A}\n{f8+7} = r{B}\nr{B} = {f64+0}", "{f32+4} = r{A}\n{f16+6} = {k}\n{perhaps}\nr{B} = {f32+4}",
+	// the frame, or not
+	"r{B} = r10\nr{B} += -48\nif r{A} & 1 goto {L}\nr{B} = r7\n{L}:\n{f32+0} = {k}\nr{A} = *(u64 *)(r{B} + 8)\n{f32+4} = {k}\nr{B} = 5",
+	"r{B} = r10\nr{B} += -48\nif r{A} & 1 goto {L}\nr{B} = r7\n{L}:\nr{A} = {f8+0}\n*(u16 *)(r{B} + 8) = {k}\nr{B} = {f8+1}\nr{B} <<= 8\nr{A} |= r{B}",
 	// computed addresses
 	"r{B} = {Base}\nr{A} = {Index}\nr{A} &= 7\nr{B} += r{A}\nr{A} = *(u8 *)(r{B} + {Off})\nr{B} = r{A}",
 	"r{B} = {Base}\nr{A} = {Index}\nr{A} &= 7\nr{A} += 1\nr{A} <<= 1\nr{B} += r{A}\n*(u16 *)(r{B} + {Off}) = r{A}\nr{B} = {k}",
