@@ -45,7 +45,8 @@ func (v *VM) LoadCollection(spec *CollectionSpec, options ...CollectionOption) (
 	}
 	for _, step := range []func() error{l.loadMaps, l.loadVariables, l.loadPrograms, l.fill} {
 		if err := step(); err != nil {
-			return nil, errors.Join(err, l.coll.Close())
+			_ = l.coll.Close() // what nothing uses closes without an error
+			return nil, err
 		}
 	}
 	return l.coll, nil

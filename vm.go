@@ -92,8 +92,13 @@ func (v *VM) NewMap(spec *maps.Spec) (*maps.Map, error) {
 }
 
 // LoadProgram loads a program that refers to no maps, or to those given, by the name
-// that its instructions use. The program holds the maps open by itself. The
-// error says which instruction or source line is at fault.
+// that its instructions use. The program holds the maps open by itself.
+//
+// The error says which instruction and source line is at fault. What Linux would refuse, be it
+// for the structure of the program or for a path through it, is a [*verifier.Error], whose Code
+// says why; a name of what is not there is a [*ProgramError]; what the sandbox has not is an
+// [ErrNotSupported]. A program that is not verified is a [*ProgramError] if its structure is
+// wrong, and a [*CallError] if it calls what it may not.
 func (v *VM) LoadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Program, error) {
 	if !v.retain() {
 		return nil, fmt.Errorf("program %s: VM: %w", spec.Name, ErrClosed)
