@@ -209,6 +209,8 @@ func (p *Program) TailWord() uint64 { return uint64(p.id) }
 func (p *Program) JoinArray(other maps.ProgramRef) error {
 	first, ok := other.(*Program)
 	switch {
+	case p == nil:
+		return errors.New("nil Program")
 	case !p.exec.Alive():
 		return ErrClosed
 	case other == nil:

@@ -18,6 +18,9 @@ import (
 // given them, and loads nothing. Programs need no hook here for that if they are of a type
 // that Linux has. The errors are those of LoadProgram.
 func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*verifier.Proof, error) {
+	if spec == nil {
+		return nil, errNilProgram
+	}
 	hook, err := v.hookOf(spec)
 	if err != nil && !ofLinux(spec.Type) {
 		return nil, err

@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -91,6 +92,8 @@ func (v *VM) NewMap(spec *maps.Spec) (*maps.Map, error) {
 	return maps.NewWithOptions(spec, maps.Options{NumCPU: v.machine.NumCPU, Retire: v.machine.Retire})
 }
 
+var errNilProgram = errors.New("nil ProgramSpec")
+
 // LoadProgram loads a program that refers to no maps, or to those given, by the name
 // that its instructions use. The program holds the maps open by itself.
 //
@@ -100,6 +103,9 @@ func (v *VM) NewMap(spec *maps.Spec) (*maps.Map, error) {
 // [ErrNotSupported]. A program that is not verified is a [*ProgramError] if its structure is
 // wrong, and a [*CallError] if it calls what it may not.
 func (v *VM) LoadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Program, error) {
+	if spec == nil {
+		return nil, errNilProgram
+	}
 	if !v.retain() {
 		return nil, fmt.Errorf("program %s: VM: %w", spec.Name, ErrClosed)
 	}

@@ -117,6 +117,41 @@ func TestLoadRefuses(t *testing.T) {
 	require.EqualError(t, err, "program test: instruction 0: call of helper#9999: unknown helper (test.c:7: call();)")
 }
 
+// TestNilArguments: what is missing is named.
+func TestNilArguments(t *testing.T) {
+	v := newVM(t)
+	load := func(spec *CollectionSpec, options ...CollectionOption) error {
+		coll, err := v.LoadCollection(spec, options...)
+		require.Nil(t, coll)
+		return err
+	}
+	array := maps.Spec{Type: maps.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	programs, err := v.NewMap(&array)
+	require.NoError(t, err)
+	defer programs.Close()
+	_, program := v.LoadProgram(nil, nil)
+	_, verified := v.VerifyProgram(nil, nil)
+	_, hook := New(WithHook(nil))
+	_, spec := v.NewMap(nil)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{program, "nil ProgramSpec"},
+		{verified, "nil ProgramSpec"},
+		{hook, "nil hook"},
+		{spec, "nil Spec"},
+		{load(nil), "nil CollectionSpec"},
+		{load(&CollectionSpec{Programs: map[string]*ProgramSpec{"p": nil}}), "program p: nil ProgramSpec"},
+		{load(&CollectionSpec{Maps: map[string]*maps.Spec{"m": nil}}), "map m: nil Spec"},
+		{load(&CollectionSpec{Variables: map[string]*VariableSpec{"v": nil}}), "variable v: nil VariableSpec"},
+		{load(&CollectionSpec{Maps: map[string]*maps.Spec{"m": &array}}, WithMaps(map[string]*maps.Map{"m": nil})), "map m to use: nil Map"},
+		{programs.Put(uint32(0), (*Program)(nil)), "invalid argument"},
+	} {
+		require.ErrorContains(t, c.err, c.want)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for text, option := range map[string]Option{
 		"0 virtual CPUs": WithCPUs(0), "nil clock": WithClock(nil), "0 instructions": WithLimit(0), "no engine": WithEngine(99),
