@@ -177,9 +177,10 @@ func TestVerifyOptions(t *testing.T) {
 	refusedFor(t, err, verifier.CodePtrLeak)
 	_, err = coll.Verify("q", nil)
 	require.ErrorIs(t, err, sandbpf.ErrNotExist)
-	coll.Programs["p"].Type = prog.Unspec
+	coll.Programs["p"].Type, coll.Programs["p"].Section = prog.Unspec, "socket1"
 	_, err = coll.Verify("p", nil)
 	require.ErrorIs(t, err, sandbpf.ErrUnknownHook)
+	require.ErrorContains(t, err, `section "socket1" says no program type of Linux; near to it is section "socket"`)
 }
 
 // FuzzVerifyObject verifies the programs of changed object files: each gets a verdict.

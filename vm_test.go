@@ -99,6 +99,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"type", ProgramSpec{Type: 14, Instructions: parse(t, "exit")}, ErrNotSupported, "sk_skb"},
 		{"hook", ProgramSpec{Type: Custom, AttachTo: "nowhere", Instructions: parse(t, "exit")}, ErrUnknownHook, "nowhere"},
 		{"section", ProgramSpec{Section: "nowhere", Instructions: parse(t, "exit")}, ErrUnknownHook, "nowhere"},
+		{"section almost of Linux", ProgramSpec{Section: "xdp/foo", Instructions: parse(t, "exit")}, ErrUnknownHook,
+			`no hook for section "xdp/foo", attach target ""; near to it is section "xdp"`},
 		{"map", ProgramSpec{Type: XDP, Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, "m"), asm.Return()}}, ErrInvalidProgram,
 			`map "m"`},
 		{"kernel function", ProgramSpec{Type: XDP, Instructions: asm.Instructions{asm.CallKfunc("bpf_rdonly_cast"), asm.Return()}},

@@ -179,7 +179,7 @@ func (f *runFlags) setType(p *sandbpf.ProgramSpec, mem bool) error {
 		}
 		p.Type = t
 	case p.Type == sandbpf.Unspec && !mem:
-		return usageErrorf("section %q of program %s says no type: give --type or --mem", p.Section, p.Name)
+		return usageErrorf("section %q of program %s says no type%s: give --type or --mem", p.Section, p.Name, nearSection(p.Section))
 	}
 	switch {
 	case p.Type == sandbpf.Unspec:
