@@ -6,11 +6,11 @@ import "slices"
 const (
 	maxLoopInsns  = 64
 	maxLoopBlocks = 48
-	maxUnrolled   = 32 // instructions of a loop of which there are several copies
+	maxUnrolled   = 48 // instructions of a loop of which there are several copies
 	maxCopies     = 4
 	// Copies of a branch are learned by the processor each for itself: loops that branch
 	// much get slower.
-	maxUnrolledBlocks = 4
+	maxUnrolledBlocks = 16
 )
 
 // loop is an innermost loop that is entered at its head only: its blocks in an order in which

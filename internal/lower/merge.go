@@ -54,11 +54,11 @@ func (o *optimiser) pieces(list []piece, v value, shift int64) ([]piece, bool) {
 	}
 	switch n.Op {
 	case Load:
-		ok := !n.Check && !n.Signed && !o.stale(n.a) && !o.stale(n.index)
+		ok := !n.Check && !n.Signed
 		return append(list, piece{o.info[v].node, shift, false}), ok
 	case Swap:
 		load := o.node(n.a)
-		if load == nil || load.Op != Load || load.Size != n.Size || load.Check || load.Signed || o.stale(load.a) || o.stale(load.index) {
+		if load == nil || load.Op != Load || load.Size != n.Size || load.Check || load.Signed {
 			return nil, false
 		}
 		return append(list, piece{o.info[n.a].node, shift, true}), true

@@ -43,6 +43,17 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestMergeOverBase has the register of the address used for the last of the bytes.
+func TestMergeOverBase(t *testing.T) {
+	proof := &verifier.Proof{Insns: make([]verifier.InsnProof, 6)}
+	for i := range proof.Insns {
+		proof.Insns[i] = verifier.InsnProof{Seen: true, Access: verifier.Access{Memory: verifier.MemPacket, Proved: true}}
+	}
+	p := build(t, "r0 = *(u8 *)(r1 + 0); r1 = *(u8 *)(r1 + 1); r0 <<= 8; r0 |= r1; exit", Env{Proof: proof})
+	optimiseBlocks(p)
+	require.Equal(t, "r1 = u16[r1]; r0 = swap16 r1; exit", p.text())
+}
+
 // TestMergeOfShared has another load between two that are adjacent: other CPUs may have
 // written both, in this order, which the program could tell.
 func TestMergeOfShared(t *testing.T) {

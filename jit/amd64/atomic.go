@@ -35,9 +35,6 @@ func (a *Assembler) MovFromX(dst Reg, x XReg) {
 	a.rr(rexW, 0x0f7e, Reg(x), dst)
 }
 
-// LoadX is movups x, [m]: 16 bytes.
-func (a *Assembler) LoadX(x XReg, m Mem) { a.rm(0, 0x0f10, Reg(x), m) }
-
 // StoreX is movups [m], x: 16 bytes.
 func (a *Assembler) StoreX(m Mem, x XReg) { a.rm(0, 0x0f11, Reg(x), m) }
 

@@ -267,32 +267,6 @@ func (a *Assembler) StoreImm(size int, m Mem, imm int32) {
 	}
 }
 
-// LoadSwapped reads size bytes (2, 4 or 8) in big-endian order, zero-extended. It
-// needs MOVBE.
-func (a *Assembler) LoadSwapped(size int, dst Reg, m Mem) {
-	if size == 2 {
-		a.byte(opSizeFix)
-	}
-	a.movbe(Width(size == 8), 0xf0, dst, m)
-	if size == 2 {
-		a.Extend(2, false, W32, dst, dst)
-	}
-}
-
-// StoreSwapped writes the low size bytes (2, 4 or 8) of src in big-endian order. It
-// needs MOVBE.
-func (a *Assembler) StoreSwapped(size int, m Mem, src Reg) {
-	if size == 2 {
-		a.byte(opSizeFix)
-	}
-	a.movbe(Width(size == 8), 0xf1, src, m)
-}
-
-func (a *Assembler) movbe(w Width, op byte, reg Reg, m Mem) {
-	v, n := start(w.rex()|m.rex(reg), twoByte<<8|0x38)
-	a.operand(v|uint64(op)<<(8*n), n+1, reg, m)
-}
-
 // Extend is movzx or movsx of the low size bytes (1, 2 or, signed only, 4) of src.
 func (a *Assembler) Extend(size int, signed bool, w Width, dst, src Reg) {
 	switch size {

@@ -95,9 +95,6 @@ func (a *Assembler) Land(s Short) {
 // JmpMem is jmp [m].
 func (a *Assembler) JmpMem(m Mem) { a.rm(0, 0xff, 4, m) }
 
-// CallMem is call [m].
-func (a *Assembler) CallMem(m Mem) { a.rm(0, 0xff, 2, m) }
-
 // CallReg is call r.
 func (a *Assembler) CallReg(r Reg) { a.rr(0, 0xff, 2, r) }
 
