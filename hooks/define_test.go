@@ -346,7 +346,8 @@ func TestDefine(t *testing.T) {
 	require.Nil(t, hooks.BySection("defined_hooks"))
 	require.Same(t, hooks.SchedCLS, hooks.BySection("tcx/egress"))
 	require.Nil(t, hooks.BySection("tcx/foo"))
-	require.Nil(t, hooks.BySection("xdp/foo"), "libbpf does not know it")
+	require.Same(t, hooks.XDP, hooks.BySection("xdp/foo"))
+	require.Nil(t, hooks.BySection("xdpfoo"))
 	require.PanicsWithError(t, "hook defined_hook: the name is taken", func() { hooks.Define[request]("defined_hook") })
 	require.PanicsWithError(t, "hook xdp: the name is taken", func() { hooks.Define[request]("xdp") })
 }

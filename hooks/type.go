@@ -28,7 +28,7 @@ var anyReturn = Range{-1 << 63, 1<<63 - 1}
 type Type struct {
 	Name     string      // as bpftool prints it; the name of a custom hook
 	Prog     ProgramType // prog.Custom for a custom hook
-	Sections []string    // section names of object files; that of a custom hook is also "name/anything"
+	Sections []string    // section names of object files: "xdp" is also "xdp/anything"
 	Layout   *prog.CtxLayout
 	Returns  Range
 
@@ -75,7 +75,7 @@ func BySection(section string) *Type {
 
 func (t *Type) inSection(section string) bool {
 	for _, s := range t.Sections {
-		if section == s || t.Prog == prog.Custom && strings.HasPrefix(section, s+"/") {
+		if section == s || strings.HasPrefix(section, s+"/") {
 			return true
 		}
 	}

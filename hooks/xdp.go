@@ -41,8 +41,7 @@ const (
 
 // XDP is the type of XDP programs. Their context is struct xdp_md.
 var XDP = &Type{
-	Name: "xdp", Prog: prog.XDP,
-	Sections: []string{"xdp", "xdp/devmap", "xdp/cpumap", "xdp.frags", "xdp.frags/devmap", "xdp.frags/cpumap"},
+	Name: "xdp", Prog: prog.XDP, Sections: []string{"xdp", "xdp.frags"},
 	Layout: &prog.CtxLayout{Name: "xdp_md", Size: xdpMdSize, Fields: []prog.CtxField{
 		{Name: "data", Off: 0, Size: 4, Kind: prog.PacketData, Ptr: helper.PtrData, Reads: size4},
 		{Name: "data_end", Off: 4, Size: 4, Kind: prog.PacketEnd, Ptr: helper.PtrDataEnd, Reads: size4},

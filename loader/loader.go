@@ -177,7 +177,7 @@ func LoadSpecFromReader(r io.ReaderAt, opts ...Option) (spec *sandbpf.Collection
 
 // forgetTypes leaves programs without a type whose section says none. cilium/ebpf takes most
 // sections for what their name begins with: "xdpfoo" for xdp, or the name of a hook of a Go program
-// such as "action_log" for a type of Linux. To libbpf these say nothing.
+// such as "action_log" for a type of Linux.
 func forgetTypes(cs *ebpf.CollectionSpec) {
 	for _, p := range cs.Programs {
 		if !prog.SectionSaysType(p.SectionName) {
