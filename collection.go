@@ -37,6 +37,9 @@ type collectionLoader struct {
 // change. On an error, nothing stays loaded; it says which program, instruction and
 // source line, or which map is at fault.
 func (v *VM) LoadCollection(spec *CollectionSpec, options ...CollectionOption) (*Collection, error) {
+	if err := spec.complete(); err != nil {
+		return nil, err
+	}
 	l := &collectionLoader{vm: v, spec: spec, reuse: make(map[string]*bpfmaps.Map), coll: &Collection{
 		programs: make(map[string]*Program), maps: make(map[string]*bpfmaps.Map), variables: make(map[string]*Variable),
 	}}
@@ -45,7 +48,8 @@ func (v *VM) LoadCollection(spec *CollectionSpec, options ...CollectionOption) (
 	}
 	for _, step := range []func() error{l.loadMaps, l.loadVariables, l.loadPrograms, l.fill} {
 		if err := step(); err != nil {
-			return nil, errors.Join(err, l.coll.Close())
+			_ = l.coll.Close() // what nothing uses closes without an error
+			return nil, err
 		}
 	}
 	return l.coll, nil
@@ -59,7 +63,10 @@ func byName(spec *bpfmaps.Spec) bool {
 }
 
 func (l *collectionLoader) loadMaps() error {
-	for name := range l.reuse {
+	for name, m := range l.reuse {
+		if m == nil {
+			return fmt.Errorf("map %s to use: nil Map", name)
+		}
 		if l.spec.Maps[name] == nil {
 			return fmt.Errorf("map %s to use: %w in the collection", name, ErrNotExist)
 		}

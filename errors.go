@@ -29,7 +29,9 @@ var (
 	ErrThrow       = vm.ErrThrow
 )
 
-// ProgramError says what is wrong with a program, and where: slot and source line.
+// ProgramError says what is wrong with a program, and where: slot and source line. It is about
+// names of what is not there (maps, functions, labels), and about the structure of programs that
+// are not verified; those that are get a [*verifier.Error] with a Code.
 type ProgramError = prog.Error
 
 // Errors of loading, running and attaching.

@@ -14,21 +14,6 @@ import (
 // maxMaps is how many maps a program may refer to (MAX_USED_MAPS).
 const maxMaps = 64
 
-// link assembles the instructions of spec: names become distances and indices,
-// instruction numbers become slots, functions get their bounds. Every instruction
-// is checked against the opcode table and the structure by [prog.Program.Check].
-// The error is a [*prog.Error].
-func link(spec *ProgramSpec, named map[string]*maps.Map) (*prog.Program, error) {
-	p, err := linkUnchecked(spec, byNameIn(named))
-	if err != nil {
-		return nil, err
-	}
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
 // byNameIn returns what finds a map in named.
 func byNameIn(named map[string]*maps.Map) func(name string) mapRef {
 	return func(name string) mapRef {
@@ -39,22 +24,69 @@ func byNameIn(named map[string]*maps.Map) func(name string) mapRef {
 	}
 }
 
-// linkUnchecked is link but for the structure, which the verifier checks by itself. It
-// asks named for maps.
-func linkUnchecked(spec *ProgramSpec, named func(name string) mapRef) (*prog.Program, error) {
+// link assembles the instructions of spec: names become distances and indices, instruction
+// numbers become slots, functions get their bounds. It asks named for maps. The error, about a
+// name that stands for nothing, is a [*prog.Error]. The structure of the program is not
+// checked: the verifier does it by itself, and where there is none, see [checkStructure].
+func link(spec *ProgramSpec, named func(name string) mapRef) (*prog.Program, error) {
 	l := &linker{spec: spec, named: named, index: make(map[ref]int), p: &prog.Program{
 		Name: spec.Name, Type: spec.Type, Attach: spec.AttachType, Target: spec.AttachTo,
 		License: spec.License, Sleep: spec.Sleepable, Lines: slices.Clone(spec.Lines), Types: spec.Types,
 	}}
 	slices.SortStableFunc(l.p.Lines, func(a, b Line) int { return cmp.Compare(a.Slot, b.Slot) })
-	if len(spec.Instructions) > prog.MaxSlots {
-		return nil, l.p.Errorf(0, "%d instructions, at most %d slots are allowed", len(spec.Instructions), prog.MaxSlots)
-	}
 	if err := l.assemble(); err != nil {
 		return nil, err
 	}
 	l.findFuncs()
 	return l.p, nil
+}
+
+// checkStructure makes sure of what engines rely on: every instruction is one of the opcode
+// table, maps have the addresses that are asked of them, and [prog.Program.Check]. The error is
+// a [*prog.Error].
+func checkStructure(p *prog.Program) error {
+	for slot := 0; slot < len(p.Insns); slot++ {
+		ins := p.Insns[slot]
+		if err := ins.Validate(); err != nil {
+			return invalid(p, slot, err)
+		}
+		switch kind := ins.Kind(); {
+		case kind == asm.KindCallX:
+			return p.Errorf(slot, "call through a register is not supported: clang calls helpers so with -O0, use -O2")
+		case kind == asm.KindLoadImm64 && (ins.Src == asm.PseudoMapIdx || ins.Src == asm.PseudoMapIdxValue):
+			if err := checkMap(p, slot); err != nil {
+				return err
+			}
+		}
+		slot += ins.Slots() - 1
+	}
+	return p.Check()
+}
+
+func invalid(p *prog.Program, slot int, err error) error {
+	var bad *asm.InstructionError
+	if !errors.As(err, &bad) {
+		return p.Errorf(slot, "%v", err)
+	}
+	return p.Errorf(slot, "%s: %s is %#x", bad.Reason, bad.Field, bad.Value)
+}
+
+// checkMap checks a reference to a map or its value.
+func checkMap(p *prog.Program, slot int) error {
+	ins := p.Insns[slot]
+	n, off := ins.ImmLo(), uint32(ins.ImmHi())
+	m := p.Maps[n].(mapRef)
+	switch {
+	case n >= maxMaps:
+		return p.Errorf(slot, "map %q is one more than the %d that a program may use", m.Name(), maxMaps)
+	case ins.Src == asm.PseudoMapIdx:
+	case m.Type() != maps.Array || m.MaxEntries() != 1: // array_map_direct_value_addr
+		return p.Errorf(slot, "map %q: only the value of an Array of one element has an address, this is %v of %d",
+			m.Name(), m.Type(), m.MaxEntries())
+	case off >= m.ValueSize():
+		return p.Errorf(slot, "map %q: offset %d is outside of its value of %d bytes", m.Name(), off, m.ValueSize())
+	}
+	return nil
 }
 
 // mapRef is what linking has to know of a map.
@@ -88,12 +120,6 @@ func (l *linker) assemble() error {
 	l.p.Insns = make([]asm.Instruction, 0, insns.Slots())
 	for _, ins := range insns {
 		slot := len(l.p.Insns)
-		if err := ins.Validate(); err != nil {
-			return l.invalid(slot, err)
-		}
-		if ins.Kind() == asm.KindCallX {
-			return l.p.Errorf(slot, "call through a register is not supported: clang calls helpers so with -O0, use -O2")
-		}
 		if ins, err = l.resolve(ins, slot); err != nil {
 			return err
 		}
@@ -120,14 +146,6 @@ func (l *linker) resolveError(err error) error {
 		slot += ins.Slots()
 	}
 	return l.p.Errorf(bad.Slot, "%q: %s", bad.Name, bad.Reason)
-}
-
-func (l *linker) invalid(slot int, err error) error {
-	var bad *asm.InstructionError
-	if !errors.As(err, &bad) {
-		return l.p.Errorf(slot, "%v", err)
-	}
-	return l.p.Errorf(slot, "%s: %s is %#x", bad.Reason, bad.Field, bad.Value)
 }
 
 // resolve replaces the name that ins refers to by an index into one of the
@@ -167,23 +185,13 @@ func (l *linker) resolveMap(ins *asm.Instruction, name string, slot int) error {
 	if m == nil {
 		return l.p.Errorf(slot, "map %q is not in the collection", name)
 	}
-	off := uint32(ins.ImmHi())
-	value := ins.Src == asm.PseudoMapValue || ins.Src == asm.PseudoMapIdxValue
-	switch {
-	case value && (m.Type() != maps.Array || m.MaxEntries() != 1): // array_map_direct_value_addr
-		return l.p.Errorf(slot, "map %q: only the value of an Array of one element has an address, this is %v of %d",
-			name, m.Type(), m.MaxEntries())
-	case value && off >= m.ValueSize():
-		return l.p.Errorf(slot, "map %q: offset %d is outside of its value of %d bytes", name, off, m.ValueSize())
-	}
 	n := l.intern(ref{'m', name}, len(l.p.Maps), func() { l.p.Maps = append(l.p.Maps, m) })
-	if n == maxMaps {
-		return l.p.Errorf(slot, "map %q is one more than the %d that a program may use", name, maxMaps)
+	if ins.Src == asm.PseudoMapValue || ins.Src == asm.PseudoMapIdxValue {
+		ins.Src = asm.PseudoMapIdxValue
+	} else {
+		ins.Src = asm.PseudoMapIdx
 	}
-	ins.Src, ins.Imm = asm.PseudoMapIdx, int64(n)
-	if value {
-		ins.Src, ins.Imm = asm.PseudoMapIdxValue, int64(off)<<32|int64(n)
-	}
+	ins.Imm = int64(ins.ImmHi())<<32 | int64(n)
 	return nil
 }
 
@@ -237,7 +245,7 @@ func (l *linker) findFuncs() {
 	for slot, ins := range l.p.Insns {
 		off, ok := ins.JumpOffset()
 		if kind := ins.Kind(); ok && (kind == asm.KindCallLocal || kind == asm.KindLoadImm64) {
-			// Check reports a target that is outside or within an instruction.
+			// A target that is outside or within an instruction is for others to report.
 			if target := slot + 1 + int(off); target >= 0 && target < len(l.p.Insns) && l.p.Insns[target].Op != 0 {
 				starts = append(starts, target)
 			}

@@ -1,4 +1,4 @@
 package sandbpf
 
-// Link is link, for tests that need a loader, which imports this package.
-var Link = link
+// Link is linkChecked, for tests that need a loader, which imports this package.
+var Link = linkChecked

@@ -29,10 +29,19 @@ var (
 	hashSpec = maps.Spec{Name: "hash", Type: maps.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 8}
 )
 
+// linkChecked links a program that no verifier will see.
+func linkChecked(spec *ProgramSpec, named map[string]*maps.Map) (*prog.Program, error) {
+	p, err := link(spec, byNameIn(named))
+	if err != nil {
+		return nil, err
+	}
+	return p, checkStructure(p)
+}
+
 func TestLink(t *testing.T) {
 	named := newMaps(t, dataSpec, hashSpec)
 	proto := &prog.BTFType{Kind: prog.BTFFuncProto}
-	got, err := link(&ProgramSpec{
+	got, err := linkChecked(&ProgramSpec{
 		Name: "main", Type: prog.XDP, AttachType: 37, AttachTo: "eth0", License: "GPL", Sleepable: true,
 		Instructions: asm.Instructions{
 			asm.LoadMapPtr(asm.R1, "hash").WithSymbol("main"),          // 0
@@ -97,7 +106,7 @@ func plain(p *prog.Program) *prog.Program {
 }
 
 func TestLinkNamesFunctionsWithoutLabels(t *testing.T) {
-	got, err := link(&ProgramSpec{Name: "p", Instructions: asm.Instructions{
+	got, err := linkChecked(&ProgramSpec{Name: "p", Instructions: asm.Instructions{
 		{Op: 0x85, Src: 1, Imm: 1}, asm.Return(), asm.Return(),
 	}}, nil)
 	require.NoError(t, err)
@@ -142,7 +151,7 @@ func TestLinkErrors(t *testing.T) {
 		{"falls into subprogram", asm.Instructions{asm.CallLocal("f"), exit.WithSymbol("f")}, 0, "ends with neither"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := link(&ProgramSpec{Name: "p", Instructions: c.insns, Lines: []Line{{File: "p.c", Number: 5}}}, named)
+			_, err := linkChecked(&ProgramSpec{Name: "p", Instructions: c.insns, Lines: []Line{{File: "p.c", Number: 5}}}, named)
 			require.ErrorIs(t, err, prog.ErrInvalid)
 			var bad *prog.Error
 			require.True(t, errors.As(err, &bad))
@@ -164,16 +173,16 @@ func TestLinkLimitsMaps(t *testing.T) {
 		insns = append(insns, asm.LoadMapPtr(asm.R1, spec.Name))
 	}
 	named := newMaps(t, specs...)
-	_, err := link(&ProgramSpec{Instructions: append(insns[:maxMaps:maxMaps], insns[0], asm.Return())}, named)
+	_, err := linkChecked(&ProgramSpec{Instructions: append(insns[:maxMaps:maxMaps], insns[0], asm.Return())}, named)
 	require.NoError(t, err)
-	_, err = link(&ProgramSpec{Instructions: append(insns, asm.Return())}, named)
+	_, err = linkChecked(&ProgramSpec{Instructions: append(insns, asm.Return())}, named)
 	require.ErrorContains(t, err, `instruction 128: map "m64" is one more than the 64`)
 }
 
 func TestLinkKeepsTheSpec(t *testing.T) {
 	spec := &ProgramSpec{Instructions: asm.Instructions{asm.Goto("x"), asm.Return().WithSymbol("x")},
 		Lines: []Line{{Slot: 1, Number: 2}, {Slot: 0, Number: 1}}}
-	_, err := link(spec, nil)
+	_, err := linkChecked(spec, nil)
 	require.NoError(t, err)
 	require.Equal(t, "x", spec.Instructions[0].Reference())
 	require.Equal(t, 1, spec.Lines[0].Slot)

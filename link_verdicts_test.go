@@ -95,6 +95,6 @@ func linkVerdict(t *testing.T, v *verdict) error {
 			insns[i] = ins.WithReference("map" + name)
 		}
 	}
-	_, err = link(&ProgramSpec{Name: v.ID, Instructions: insns}, named)
+	_, err = linkChecked(&ProgramSpec{Name: v.ID, Instructions: insns}, named)
 	return err
 }

@@ -184,6 +184,9 @@ func WithStats() Option {
 // [hooks.Define] are known to every VM.
 func WithHook(h interface{ Type() *hooks.Type }) Option {
 	return func(c *config) error {
+		if h == nil {
+			return errors.New("nil hook")
+		}
 		t := h.Type()
 		if c.hooks[t.Name] != nil {
 			return fmt.Errorf("two hooks named %s", t.Name)

@@ -41,17 +41,22 @@ func (v *VM) loadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Progra
 	p := &Program{vm: v, id: programIDs.Add(1), attach: spec.AttachType}
 	held, err := p.hold(spec, named)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("program %s: %w", spec.Name, err), p.drop())
+		p.drop()
+		return nil, fmt.Errorf("program %s: %w", spec.Name, err)
 	}
-	linked, err := link(spec, held)
+	linked, err := link(spec, byNameIn(held))
 	if err == nil && v.verifies(hook) {
 		p.proof, err = v.prove(linked, spec, hook)
+	}
+	if err == nil {
+		err = checkStructure(linked) // what is proved has passed it but for dead code
 	}
 	if err == nil {
 		err = p.compile(linked, hook)
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.drop())
+		p.drop()
+		return nil, err
 	}
 	return p, nil
 }
@@ -83,12 +88,10 @@ func (p *Program) hold(spec *ProgramSpec, named map[string]*maps.Map) (map[strin
 }
 
 // drop closes the maps that the program holds.
-func (p *Program) drop() error {
-	var errs []error
+func (p *Program) drop() {
 	for _, m := range p.held {
-		errs = append(errs, m.Close())
+		_ = m.Close() // which cannot fail
 	}
-	return errors.Join(errs...)
 }
 
 func (p *Program) compile(linked *prog.Program, hook *hooks.Type) error {
@@ -146,9 +149,9 @@ func abandon(owner any, r mem.Region) {
 
 // free is called when nothing can run the program any more.
 func (p *Program) free() {
-	_ = p.drop() // closing a map cannot fail in a way that anybody could mend
+	p.drop()
 	if code, ok := p.code.(io.Closer); ok {
-		_ = code.Close() // likewise
+		_ = code.Close() // it cannot fail in a way that anybody could mend
 	}
 	p.vm.release()
 }
@@ -206,6 +209,8 @@ func (p *Program) TailWord() uint64 { return uint64(p.id) }
 func (p *Program) JoinArray(other maps.ProgramRef) error {
 	first, ok := other.(*Program)
 	switch {
+	case p == nil:
+		return errors.New("nil Program")
 	case !p.exec.Alive():
 		return ErrClosed
 	case other == nil:

@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -61,6 +62,29 @@ type CollectionSpec struct {
 
 	Variables map[string]*VariableSpec
 	Notes     []string // what the object asks for and does not get, for people to read
+}
+
+// complete says which part of s is nil.
+func (s *CollectionSpec) complete() error {
+	if s == nil {
+		return errors.New("nil CollectionSpec")
+	}
+	for name, p := range s.Programs {
+		if p == nil {
+			return fmt.Errorf("program %s: %w", name, errNilProgram)
+		}
+	}
+	for name, m := range s.Maps {
+		if m == nil {
+			return fmt.Errorf("map %s: nil Spec", name)
+		}
+	}
+	for name, v := range s.Variables {
+		if v == nil {
+			return fmt.Errorf("variable %s: nil VariableSpec", name)
+		}
+	}
+	return nil
 }
 
 // Only returns the blueprint of these programs and of what they reach: maps, the maps in

@@ -16,15 +16,16 @@ import (
 
 // VerifyProgram verifies a program that refers to maps of these names, as LoadProgram is
 // given them, and loads nothing. Programs need no hook here for that if they are of a type
-// that Linux has. A refusal is a [*verifier.Error], or a [*ProgramError] if the instructions
-// make no program: a jump out of it, an end without exit, a name of nothing. Other errors
-// are those of LoadProgram.
+// that Linux has. The errors are those of LoadProgram.
 func (v *VM) VerifyProgram(spec *ProgramSpec, named map[string]*maps.Map) (*verifier.Proof, error) {
+	if spec == nil {
+		return nil, errNilProgram
+	}
 	hook, err := v.hookOf(spec)
 	if err != nil && !ofLinux(spec.Type) {
 		return nil, err
 	}
-	linked, err := linkUnchecked(spec, byNameIn(named))
+	linked, err := link(spec, byNameIn(named))
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +89,8 @@ func (v *VM) prove(linked *prog.Program, spec *ProgramSpec, hook *hooks.Type) (*
 }
 
 // Verify verifies a program of the collection without loading anything: neither its type
-// nor those of its maps need be supported here, as long as Linux has them. A refusal is a
-// [*verifier.Error] or a [*ProgramError], as in [VM.VerifyProgram]. Change, if not nil, is
+// nor those of its maps need be supported here, as long as Linux has them. The errors are
+// those of [VM.LoadProgram]. Change, if not nil, is
 // given what the program is verified against, to ask for a log or take privileges away.
 func (s *CollectionSpec) Verify(program string, change func(*verifier.Env)) (*verifier.Proof, error) {
 	spec := s.Programs[program]
@@ -97,9 +98,9 @@ func (s *CollectionSpec) Verify(program string, change func(*verifier.Env)) (*ve
 		return nil, fmt.Errorf("program %q: %w in the collection", program, ErrNotExist)
 	}
 	if !ofLinux(spec.Type) {
-		return nil, fmt.Errorf("program %s: %w: section %q says no program type of Linux", program, ErrUnknownHook, spec.Section)
+		return nil, fmt.Errorf("program %s: %w: section %q says no program type of Linux%s", program, ErrUnknownHook, spec.Section, nearSection(spec.Section))
 	}
-	linked, err := linkUnchecked(spec, func(name string) mapRef {
+	linked, err := link(spec, func(name string) mapRef {
 		if m := s.Maps[name]; m != nil {
 			return mapBlueprint{name, m}
 		}

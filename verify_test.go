@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,71 @@ func refusedFor(t *testing.T, err error, code verifier.Code) {
 	require.True(t, errors.As(err, &refused), "%v", err)
 	require.Equal(t, code, refused.Code)
 	require.ErrorIs(t, err, verifier.ErrRefused)
+}
+
+// TestRefusalsHaveCodes has programs that are refused before any path is walked: they are told
+// from each other as all others are.
+func TestRefusalsHaveCodes(t *testing.T) {
+	vm, err := sandbpf.New(sandbpf.WithCPUs(1))
+	require.NoError(t, err)
+	defer vm.Close()
+	zero, exit := asm.Mov.Imm(asm.R0, 0), asm.Return()
+	pair := &maps.Spec{Name: "pair", Type: maps.Array, KeySize: 4, ValueSize: 16, MaxEntries: 2}
+	m, err := vm.NewMap(pair)
+	require.NoError(t, err)
+	defer m.Close()
+	named := map[string]*maps.Map{"pair": m}
+	for _, c := range []struct {
+		name  string
+		insns asm.Instructions
+		code  verifier.Code
+		insn  int
+	}{
+		{"nothing", nil, verifier.CodeEmpty, -1},
+		{"too much", slices.Repeat(asm.Instructions{zero}, prog.MaxSlots+1), verifier.CodeEmpty, -1},
+		{"unknown opcode", asm.Instructions{zero, {Op: 0xff}, exit}, verifier.CodeOpcode, 1},
+		{"call through a register", asm.Instructions{zero, {Op: 0x8d}, exit}, verifier.CodeOpcode, 1},
+		{"register", asm.Instructions{asm.Mov.Imm(11, 0), exit}, verifier.CodeReserved, 0},
+		{"reserved field", asm.Instructions{zero, {Op: 0x95, Imm: 1}}, verifier.CodeReserved, 1},
+		{"kind of immediate", asm.Instructions{{Op: 0x18, Src: 9}, exit}, verifier.CodeLdImm64, 0},
+		{"offset of a map", asm.Instructions{asm.Instruction{Op: 0x18, Src: 1, Imm: 4 << 32}.WithReference("pair"), exit}, verifier.CodeLdImm64, 0},
+		{"value of two", asm.Instructions{asm.LoadMapValue(asm.R1, "pair", 0), exit}, verifier.CodeLdImm64, 0},
+		{"jump out", asm.Instructions{zero, {Op: 0x05, Off: 9}, exit}, verifier.CodeJumpRange, 1},
+		{"call out", asm.Instructions{zero, {Op: 0x85, Src: 1, Imm: 9}, exit}, verifier.CodeCallTarget, 1},
+		{"jump into an immediate", asm.Instructions{{Op: 0x15, Off: 1}, asm.LoadImm(asm.R0, 0), exit}, verifier.CodeJumpMiddle, 2},
+		{"no exit", asm.Instructions{zero}, verifier.CodeFallthrough, 0},
+		{"unreachable", asm.Instructions{zero, exit, zero, exit}, verifier.CodeUnreachable, 2},
+		{"unset register", asm.Instructions{exit}, verifier.CodeUninitialized, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := &sandbpf.ProgramSpec{Name: "p", Type: prog.XDP, Instructions: c.insns, License: "GPL"}
+			coll := &sandbpf.CollectionSpec{Programs: map[string]*sandbpf.ProgramSpec{"p": spec}, Maps: map[string]*maps.Spec{"pair": pair}}
+			_, loadErr := vm.LoadProgram(spec, named)
+			_, collErr := vm.LoadCollection(coll)
+			_, verifyErr := vm.VerifyProgram(spec, named)
+			_, plannedErr := coll.Verify("p", nil)
+			for _, err := range []error{loadErr, collErr, verifyErr, plannedErr} {
+				refusedFor(t, err, c.code)
+				require.Equal(t, c.insn, err.(*verifier.Error).Insn) // bare, so that %+v tells the story
+			}
+		})
+	}
+}
+
+// TestNamesOfNothing: a name of what is not there is no matter of the verifier.
+func TestNamesOfNothing(t *testing.T) {
+	vm, err := sandbpf.New(sandbpf.WithCPUs(1))
+	require.NoError(t, err)
+	defer vm.Close()
+	spec := &sandbpf.ProgramSpec{Name: "p", Type: prog.XDP, Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, "m"), asm.Return()}}
+	_, loadErr := vm.LoadProgram(spec, nil)
+	_, verifyErr := vm.VerifyProgram(spec, nil)
+	for _, err := range []error{loadErr, verifyErr} {
+		var invalid *sandbpf.ProgramError
+		require.ErrorAs(t, err, &invalid)
+		require.ErrorIs(t, err, sandbpf.ErrInvalidProgram)
+		require.Equal(t, `map "m" is not in the collection`, invalid.Reason)
+	}
 }
 
 func TestVerifyKnowsFrozenMaps(t *testing.T) {
@@ -111,9 +177,10 @@ func TestVerifyOptions(t *testing.T) {
 	refusedFor(t, err, verifier.CodePtrLeak)
 	_, err = coll.Verify("q", nil)
 	require.ErrorIs(t, err, sandbpf.ErrNotExist)
-	coll.Programs["p"].Type = prog.Unspec
+	coll.Programs["p"].Type, coll.Programs["p"].Section = prog.Unspec, "socket1"
 	_, err = coll.Verify("p", nil)
 	require.ErrorIs(t, err, sandbpf.ErrUnknownHook)
+	require.ErrorContains(t, err, `section "socket1" says no program type of Linux; near to it is section "socket"`)
 }
 
 // FuzzVerifyObject verifies the programs of changed object files: each gets a verdict.

@@ -1,6 +1,7 @@
 package sandbpf
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -91,10 +92,20 @@ func (v *VM) NewMap(spec *maps.Spec) (*maps.Map, error) {
 	return maps.NewWithOptions(spec, maps.Options{NumCPU: v.machine.NumCPU, Retire: v.machine.Retire})
 }
 
+var errNilProgram = errors.New("nil ProgramSpec")
+
 // LoadProgram loads a program that refers to no maps, or to those given, by the name
-// that its instructions use. The program holds the maps open by itself. The
-// error says which instruction or source line is at fault.
+// that its instructions use. The program holds the maps open by itself.
+//
+// The error says which instruction and source line is at fault. What Linux would refuse, be it
+// for the structure of the program or for a path through it, is a [*verifier.Error], whose Code
+// says why; a name of what is not there is a [*ProgramError]; what the sandbox has not is an
+// [ErrNotSupported]. A program that is not verified is a [*ProgramError] if its structure is
+// wrong, and a [*CallError] if it calls what it may not.
 func (v *VM) LoadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Program, error) {
+	if spec == nil {
+		return nil, errNilProgram
+	}
 	if !v.retain() {
 		return nil, fmt.Errorf("program %s: VM: %w", spec.Name, ErrClosed)
 	}
@@ -104,6 +115,14 @@ func (v *VM) LoadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Progra
 		return nil, err
 	}
 	return p, nil
+}
+
+// nearSection is the end of an error about a section that says no type.
+func nearSection(section string) string {
+	if near := prog.NearSection(section); near != "" {
+		return fmt.Sprintf("; near to it is section %q", near)
+	}
+	return ""
 }
 
 // hookOf returns the descriptor of the program's type.
@@ -121,8 +140,8 @@ func (v *VM) hookOf(spec *ProgramSpec) (*hooks.Type, error) {
 			}
 		}
 		if spec.Type == prog.Custom || spec.Section != "" {
-			return nil, fmt.Errorf("program %s: %w: no hook for section %q, attach target %q",
-				spec.Name, ErrUnknownHook, spec.Section, spec.AttachTo)
+			return nil, fmt.Errorf("program %s: %w: no hook for section %q, attach target %q%s",
+				spec.Name, ErrUnknownHook, spec.Section, spec.AttachTo, nearSection(spec.Section))
 		}
 	}
 	if t := hooks.ByType(spec.Type); t != nil {

@@ -99,6 +99,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"type", ProgramSpec{Type: 14, Instructions: parse(t, "exit")}, ErrNotSupported, "sk_skb"},
 		{"hook", ProgramSpec{Type: Custom, AttachTo: "nowhere", Instructions: parse(t, "exit")}, ErrUnknownHook, "nowhere"},
 		{"section", ProgramSpec{Section: "nowhere", Instructions: parse(t, "exit")}, ErrUnknownHook, "nowhere"},
+		{"section almost of Linux", ProgramSpec{Section: "xdp_foo", Instructions: parse(t, "exit")}, ErrUnknownHook,
+			`no hook for section "xdp_foo", attach target ""; near to it is section "xdp"`},
 		{"map", ProgramSpec{Type: XDP, Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, "m"), asm.Return()}}, ErrInvalidProgram,
 			`map "m"`},
 		{"kernel function", ProgramSpec{Type: XDP, Instructions: asm.Instructions{asm.CallKfunc("bpf_rdonly_cast"), asm.Return()}},
@@ -115,6 +117,41 @@ func TestLoadRefuses(t *testing.T) {
 	_, err := v.LoadProgram(&ProgramSpec{Name: "test", Type: XDP, Instructions: parse(t, "call 9999\nexit"),
 		Lines: []Line{{Slot: 0, File: "test.c", Number: 7, Text: "call();"}}}, nil)
 	require.EqualError(t, err, "program test: instruction 0: call of helper#9999: unknown helper (test.c:7: call();)")
+}
+
+// TestNilArguments: what is missing is named.
+func TestNilArguments(t *testing.T) {
+	v := newVM(t)
+	load := func(spec *CollectionSpec, options ...CollectionOption) error {
+		coll, err := v.LoadCollection(spec, options...)
+		require.Nil(t, coll)
+		return err
+	}
+	array := maps.Spec{Type: maps.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	programs, err := v.NewMap(&array)
+	require.NoError(t, err)
+	defer programs.Close()
+	_, program := v.LoadProgram(nil, nil)
+	_, verified := v.VerifyProgram(nil, nil)
+	_, hook := New(WithHook(nil))
+	_, spec := v.NewMap(nil)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{program, "nil ProgramSpec"},
+		{verified, "nil ProgramSpec"},
+		{hook, "nil hook"},
+		{spec, "nil Spec"},
+		{load(nil), "nil CollectionSpec"},
+		{load(&CollectionSpec{Programs: map[string]*ProgramSpec{"p": nil}}), "program p: nil ProgramSpec"},
+		{load(&CollectionSpec{Maps: map[string]*maps.Spec{"m": nil}}), "map m: nil Spec"},
+		{load(&CollectionSpec{Variables: map[string]*VariableSpec{"v": nil}}), "variable v: nil VariableSpec"},
+		{load(&CollectionSpec{Maps: map[string]*maps.Spec{"m": &array}}, WithMaps(map[string]*maps.Map{"m": nil})), "map m to use: nil Map"},
+		{programs.Put(uint32(0), (*Program)(nil)), "invalid argument"},
+	} {
+		require.ErrorContains(t, c.err, c.want)
+	}
 }
 
 func TestOptions(t *testing.T) {

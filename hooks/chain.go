@@ -42,6 +42,14 @@ func (p *point) chain() *chain {
 	return noPrograms
 }
 
+// missing is the error of Fire about an event that is nil, or else a result.
+func (p *point) missing(event bool) error {
+	if event {
+		return fmt.Errorf("%s: nil event", p.name)
+	}
+	return fmt.Errorf("%s: nil result", p.name)
+}
+
 // lease returns the programs and a CPU for them, nil if there are no programs.
 func (p *point) lease() (*chain, *vm.CPU, error) {
 	for {
@@ -198,12 +206,17 @@ func (p *point) Attach(program Program, where ...AttachOption) (*Link, error) {
 	return l, nil
 }
 
+// executableOf returns nil for no program, be it a nil interface or a nil pointer in one.
+func executableOf(program Program) *Executable {
+	if program == nil {
+		return nil
+	}
+	return program.Executable()
+}
+
 // take returns the program with a reference, if it is for this point.
 func (p *point) take(program Program) (*Executable, error) {
-	var x *Executable
-	if program != nil {
-		x = program.Executable()
-	}
+	x := executableOf(program)
 	if x == nil {
 		return nil, fmt.Errorf("attach to %s: no program", p.name)
 	}

@@ -154,6 +154,66 @@ func TestAttachRefuses(t *testing.T) {
 	require.NoError(t, l.Detach())
 }
 
+// TestNilArguments: what has no program, event or result is told so, before it has cost a CPU.
+func TestNilArguments(t *testing.T) {
+	h, err := hooks.New[number]("nils")
+	require.NoError(t, err)
+	v := newVM(t, sandbpf.WithHook(h), sandbpf.WithCPUs(2))
+	none := (*sandbpf.Program)(nil)
+	pass := load(t, v, hooks.XDP, returning(2)...)
+	xdp, tc := hooks.NewXDP("eth0"), hooks.NewTC("eth1")
+	cpu, err := v.Acquire()
+	require.NoError(t, err)
+	defer cpu.Release()
+	ctx, run := t.Context(), &hooks.TestRun{}
+	fire := map[string][]func() error{
+		"eth0: nil event": {
+			func() error { return xdp.Fire(nil, &hooks.XDPResult{}) },
+			func() error { return xdp.FireOn(cpu, nil, &hooks.XDPResult{}) },
+		},
+		"eth0: nil result": {
+			func() error { return xdp.Fire(&hooks.XDPEvent{}, nil) },
+			func() error { return xdp.FireOn(cpu, &hooks.XDPEvent{}, nil) },
+		},
+		"eth1: nil event": {
+			func() error { return tc.Fire(nil, &hooks.SKBResult{}) },
+			func() error { return tc.FireOn(cpu, nil, &hooks.SKBResult{}) },
+		},
+		"eth1: nil result": {
+			func() error { return tc.Fire(&hooks.SKBEvent{}, nil) },
+			func() error { return tc.FireOn(cpu, &hooks.SKBEvent{}, nil) },
+		},
+		"nils: nil event": {
+			func() error { _, err := h.Fire(nil); return err },
+			func() error { _, err := h.FireOn(cpu, nil); return err },
+		},
+		"invalid input for a test run: no program": {
+			func() error { return hooks.Test(ctx, nil, run) },
+			func() error { return hooks.Test(ctx, none, run) },
+			func() error { return hooks.TestOn(ctx, cpu, none, run) },
+		},
+		"invalid input for a test run: nil TestRun": {
+			func() error { return hooks.Test(ctx, pass, nil) },
+			func() error { return hooks.TestOn(ctx, cpu, pass, nil) },
+			func() error { return pass.Run(ctx, nil) },
+		},
+	}
+	for range 2 { // without programs, and with them
+		for want, calls := range fire {
+			for _, call := range calls {
+				require.EqualError(t, call(), want)
+			}
+		}
+		for _, attach := range []func() error{
+			func() error { _, err := xdp.Attach(pass); return err },
+			func() error { _, err := tc.Attach(load(t, v, hooks.SchedCLS, returning(0)...)); return err },
+			func() error { _, err := h.Attach(load(t, v, h.Type(), returning(0)...)); return err },
+		} {
+			require.NoError(t, attach())
+		}
+	}
+}
+
 // TestLinkKeepsProgram closes everything but the link.
 func TestLinkKeepsProgram(t *testing.T) {
 	v, err := sandbpf.New()

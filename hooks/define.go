@@ -120,6 +120,9 @@ func New[T any](name string, options ...Option) (*Hook[T], error) {
 // A helper of the hook may fire other hooks, but needs a free CPU of the VM for
 // it: with as many goroutines in such helpers as there are CPUs, all wait.
 func (h *Hook[T]) Fire(ev *T) (uint64, error) {
+	if ev == nil {
+		return 0, h.missing(true)
+	}
 	ch, c, err := h.lease()
 	if err != nil {
 		return 0, err
@@ -136,6 +139,9 @@ func (h *Hook[T]) Fire(ev *T) (uint64, error) {
 
 // FireOn is Fire on a CPU that the caller holds, which is faster.
 func (h *Hook[T]) FireOn(cpu CPU, ev *T) (uint64, error) {
+	if ev == nil {
+		return 0, h.missing(true)
+	}
 	ch, err := h.on(cpu)
 	if err != nil {
 		return 0, err

@@ -344,6 +344,10 @@ func TestDefine(t *testing.T) {
 	require.Same(t, h.Type(), hooks.BySection("defined_hook"))
 	require.Same(t, h.Type(), hooks.BySection("defined_hook/first"))
 	require.Nil(t, hooks.BySection("defined_hooks"))
+	require.Same(t, hooks.SchedCLS, hooks.BySection("tcx/egress"))
+	require.Nil(t, hooks.BySection("tcx/foo"))
+	require.Same(t, hooks.XDP, hooks.BySection("xdp/foo"))
+	require.Nil(t, hooks.BySection("xdpfoo"))
 	require.PanicsWithError(t, "hook defined_hook: the name is taken", func() { hooks.Define[request]("defined_hook") })
 	require.PanicsWithError(t, "hook xdp: the name is taken", func() { hooks.Define[request]("xdp") })
 }

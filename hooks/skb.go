@@ -163,6 +163,9 @@ type skbPoint struct{ point }
 // allocate where the slices of res have room and no program redirects. An error is
 // a [*vm.Fault] or wraps one of the errors of this package.
 func (p *skbPoint) Fire(ev *SKBEvent, res *SKBResult) error {
+	if ev == nil || res == nil {
+		return p.missing(ev == nil)
+	}
 	ch, c, err := p.lease()
 	if err != nil {
 		return err
@@ -180,6 +183,9 @@ func (p *skbPoint) Fire(ev *SKBEvent, res *SKBResult) error {
 
 // FireOn is Fire on a CPU that the caller holds.
 func (p *skbPoint) FireOn(cpu CPU, ev *SKBEvent, res *SKBResult) error {
+	if ev == nil || res == nil {
+		return p.missing(ev == nil)
+	}
 	ch, err := p.on(cpu)
 	switch {
 	case err != nil:

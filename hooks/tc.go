@@ -53,9 +53,10 @@ func (a TCAction) String() string {
 
 // SchedCLS is the type of tc and tcx programs. Their context is struct __sk_buff.
 var SchedCLS = &Type{
-	Name: "sched_cls", Prog: prog.SchedCLS, Sections: []string{"tc", "tcx", "classifier"},
-	Layout:  skbLayout(func(f *skbField) (uint8, uint8) { return f.tc, f.wt }),
-	Returns: anyReturn, next: uint64(^uint32(0)), bits32: true, // TCX_NEXT
+	Name: "sched_cls", Prog: prog.SchedCLS,
+	Sections: []string{"tc", "tcx/ingress", "tcx/egress", "classifier", "netkit/primary", "netkit/peer"},
+	Layout:   skbLayout(func(f *skbField) (uint8, uint8) { return f.tc, f.wt }),
+	Returns:  anyReturn, next: uint64(^uint32(0)), bits32: true, // TCX_NEXT
 	load: testLoadSKB, store: testStoreSKB,
 }
 

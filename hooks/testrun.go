@@ -48,21 +48,27 @@ func inputError(format string, args ...any) error {
 // Test runs a program as the kernel's test run does, on any virtual CPU. The
 // error is a [*vm.Fault], or wraps the error of ctx or one of this package's.
 func Test(ctx context.Context, program Program, run *TestRun) error {
-	x := program.Executable()
+	x, err := testable(program, run)
+	if err != nil {
+		return err
+	}
 	c := x.Machine.Acquire()
 	if c == nil {
 		return fmt.Errorf("%s: VM: %w", x.Name(), ErrClosed)
 	}
 	ended := false
 	defer release(c, &ended)
-	err := test(ctx, x, c, run)
+	err = test(ctx, x, c, run)
 	ended = true
 	return err
 }
 
 // TestOn is [Test] on a CPU that the caller holds.
 func TestOn(ctx context.Context, cpu CPU, program Program, run *TestRun) error {
-	x := program.Executable()
+	x, err := testable(program, run)
+	if err != nil {
+		return err
+	}
 	if cpu.c.M != x.Machine {
 		return fmt.Errorf("%s: the CPU: %w", x.Name(), ErrOtherVM)
 	}
@@ -70,6 +76,17 @@ func TestOn(ctx context.Context, cpu CPU, program Program, run *TestRun) error {
 		cpu.c.Quiesce()
 	}
 	return test(ctx, x, cpu.c, run)
+}
+
+func testable(program Program, run *TestRun) (*Executable, error) {
+	x := executableOf(program)
+	switch {
+	case x == nil:
+		return nil, inputError("no program")
+	case run == nil:
+		return nil, inputError("nil TestRun")
+	}
+	return x, nil
 }
 
 func test(ctx context.Context, x *Executable, c *vm.CPU, run *TestRun) error {

@@ -86,6 +86,9 @@ func NewXDP(name string) *XDPPoint { return &XDPPoint{point{name: name, hook: XD
 // a [*vm.Fault] or wraps one of the errors of this package; the packet is then to
 // be treated as XDP_ABORTED, which is what res.Action says.
 func (p *XDPPoint) Fire(ev *XDPEvent, res *XDPResult) error {
+	if ev == nil || res == nil {
+		return p.missing(ev == nil)
+	}
 	ch, c, err := p.lease()
 	if err != nil {
 		res.Action = XDPAborted
@@ -104,6 +107,9 @@ func (p *XDPPoint) Fire(ev *XDPEvent, res *XDPResult) error {
 
 // FireOn is Fire on a CPU that the caller holds.
 func (p *XDPPoint) FireOn(cpu CPU, ev *XDPEvent, res *XDPResult) error {
+	if ev == nil || res == nil {
+		return p.missing(ev == nil)
+	}
 	ch, err := p.on(cpu)
 	switch {
 	case err != nil:

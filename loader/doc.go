@@ -8,7 +8,8 @@
 // What becomes of the parts of an object:
 //
 //   - A function in a section of its own is a program; its type follows from the
-//     name of the section as in libbpf, unless [WithProgramType] says otherwise.
+//     name of the section as in libbpf, unless [WithProgramType] says otherwise:
+//     "xdp" and "xdp/filter" are xdp, "xdp_filter" is not.
 //     Functions of .text are part of the programs that call them.
 //   - Maps of .maps and of legacy "maps" sections are maps of the same name. Pinning
 //     is noted and ignored.

@@ -171,7 +171,19 @@ func LoadSpecFromReader(r io.ReaderAt, opts ...Option) (spec *sandbpf.Collection
 	if err != nil {
 		return nil, unreadable(err)
 	}
+	forgetTypes(cs)
 	return convert(cs, ext, newOptions(opts))
+}
+
+// forgetTypes leaves programs without a type whose section says none. cilium/ebpf takes most
+// sections for what their name begins with: "xdpfoo" for xdp, or the name of a hook of a Go program
+// such as "action_log" for a type of Linux.
+func forgetTypes(cs *ebpf.CollectionSpec) {
+	for _, p := range cs.Programs {
+		if !prog.SectionSaysType(p.SectionName) {
+			p.Type, p.AttachType, p.AttachTo, p.Flags = ebpf.UnspecifiedProgram, ebpf.AttachNone, "", 0
+		}
+	}
 }
 
 // unreadable classifies what cilium/ebpf says of an object.
@@ -183,7 +195,7 @@ func unreadable(err error) error {
 }
 
 // FromCollectionSpec converts a collection that cilium/ebpf has read or that was
-// written by hand. It does not change or keep cs.
+// written by hand: programs are of the types that it gives them. It does not change or keep cs.
 func FromCollectionSpec(cs *ebpf.CollectionSpec, opts ...Option) (spec *sandbpf.CollectionSpec, err error) {
 	defer recovered(&spec, &err)
 	if cs == nil {

@@ -200,6 +200,10 @@ func TestSections(t *testing.T) {
 		fmt.Fprintf(&b, "%-32s type %v, attach type %d, to %q, sleepable %v\n", p.Section, p.Type, p.AttachType, p.AttachTo, p.Sleepable)
 	}
 	golden(t, "sections.txt", b.String())
+
+	asked := load(t, "sections.o", WithProgramType("p105", prog.XDP)).Programs["p105"]
+	require.Equal(t, "xdpfoo", asked.Section)
+	require.Equal(t, prog.XDP, asked.Type)
 }
 
 func golden(t *testing.T, name, got string) {

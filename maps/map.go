@@ -61,6 +61,9 @@ type Map struct {
 	closed atomic.Bool // always true in core.prog
 }
 
+// errNilMap is what functions say that are given no map.
+var errNilMap = fmt.Errorf("maps: nil Map: %w", EINVAL)
+
 // New creates a map with default Options. The error is an *Error with what
 // Linux would return, and matches ErrNotSupported for a type or flag that
 // neither has.

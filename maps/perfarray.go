@@ -185,6 +185,9 @@ type PerfBuffers struct {
 // indexes of the virtual CPUs. The error matches EBUSY if there is a consumer
 // already, and EINVAL if m is no PerfEventArray or Bytes is out of range.
 func NewPerfConsumer(m *Map, b PerfBuffers) (*PerfConsumer, error) {
+	if m == nil {
+		return nil, errNilMap
+	}
 	p, ok := m.impl.(*perfArray)
 	switch {
 	case !ok:

@@ -196,6 +196,9 @@ type RingConsumer struct {
 // it is closed. The error matches EBUSY if there is one already, and EINVAL if m
 // is no RingBuf.
 func NewRingConsumer(m *Map) (*RingConsumer, error) {
+	if m == nil {
+		return nil, errNilMap
+	}
 	r, ok := m.impl.(*ring)
 	if !ok {
 		return nil, &Error{"open ring buffer", m.String(), EINVAL, "it is no RingBuf"}

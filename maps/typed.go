@@ -15,6 +15,9 @@ type Typed[K, V any] struct{ m *Map }
 
 // NewTyped wraps a map. The error says if a type has another size than the map's.
 func NewTyped[K, V any](m *Map) (Typed[K, V], error) {
+	if m == nil {
+		return Typed[K, V]{}, errNilMap
+	}
 	var k K
 	var v V
 	if err := checkSize(&k, m.keySize); err != nil {

@@ -31,6 +31,16 @@ type pair struct {
 	B [3]uint16
 }
 
+func TestNilMap(t *testing.T) {
+	_, typed := NewTyped[uint32, uint32](nil)
+	_, ring := NewRingConsumer(nil)
+	_, perf := NewPerfConsumer(nil, PerfBuffers{Bytes: 1})
+	for _, err := range []error{typed, ring, perf} {
+		require.ErrorIs(t, err, EINVAL)
+		require.ErrorContains(t, err, "nil Map")
+	}
+}
+
 func TestMarshal(t *testing.T) {
 	m := newTestMap(t, Spec{Name: "m", Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 1)
 	require.NoError(t, m.Put("abcd", pair{1, [3]uint16{2, 3, 4}}))

@@ -359,6 +359,11 @@ func (v *verifier) checkReferences() error {
 			}
 			continue
 		}
+		if in.kind == asm.KindCallX {
+			e := v.failf(slot, CodeOpcode, errnoEINVAL, "call through a register is not supported")
+			e.Hint = "clang calls helpers so with -O0: use -O2"
+			return e
+		}
 		if !knownOpcode(in.Op) {
 			return v.failf(slot, CodeOpcode, errnoEINVAL, "unknown opcode %#02x", uint8(in.Op))
 		}

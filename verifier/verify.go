@@ -17,10 +17,16 @@ import (
 // Verify returns what is known of p, or an [*Error] that says why Linux would refuse it.
 // It checks everything: p need not have passed [prog.Program.Check], its instructions may
 // be anything. Of p.Funcs it uses names, linkage and types of functions that start where a
-// function starts; without any, all are static functions of unknown type.
+// function starts; without any, all are static functions of unknown type. A nil env is the zero Env.
 func Verify(p *prog.Program, env *Env) (*Proof, error) {
 	if env == nil {
 		env = &Env{}
+	}
+	switch {
+	case p == nil:
+		return nil, errors.New("verifier: nil Program")
+	case slices.Contains(env.Maps, nil):
+		return nil, fmt.Errorf("verifier: program %s: nil Map in Env", p.Name)
 	}
 	started := time.Now()
 	v := pool.Get().(*verifier)

@@ -136,6 +136,16 @@ func TestError(t *testing.T) {
 	}
 }
 
+func TestNilArguments(t *testing.T) {
+	p := program(t, "r0 = 0\nexit\n")
+	_, err := Verify(nil, nil)
+	require.EqualError(t, err, "verifier: nil Program")
+	_, err = Verify(p, &Env{Maps: []*Map{nil}})
+	require.EqualError(t, err, "verifier: program prog: nil Map in Env")
+	_, err = Verify(p, nil)
+	require.NoError(t, err)
+}
+
 // TestReasons has what refusals say in one line, where that depends on the case.
 func TestReasons(t *testing.T) {
 	const lookup = "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 0x5, 0x0\ncall map_lookup_elem\n"

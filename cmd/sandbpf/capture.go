@@ -27,7 +27,8 @@ type packetReader interface {
 }
 
 // readCapture reads the packets of a file in pcap or pcapng format, possibly compressed by
-// gzip.
+// gzip. If the file is cut off or broken at some place, it returns the packets in front of that
+// and an error, as tcpdump and Wireshark show them.
 func readCapture(data []byte, name string) ([]packet, error) {
 	r, err := captureReader(data)
 	if err != nil {
@@ -43,8 +44,11 @@ func readCapture(data []byte, name string) ([]packet, error) {
 		if errors.Is(err, io.EOF) && info.CaptureLength == 0 {
 			return out, nil
 		}
-		if err != nil {
-			return nil, inputErrorf("%s: packet %d: %w", name, len(out)+1, err)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return out, inputErrorf("%s: the capture is cut off in packet %d: %w", name, len(out)+1, err)
+		case err != nil:
+			return out, inputErrorf("%s: packet %d: %w", name, len(out)+1, err)
 		}
 		if total += len(data); total > maxInput {
 			return nil, inputErrorf("%s: packet %d: more than %d bytes of packets", name, len(out)+1, maxInput)

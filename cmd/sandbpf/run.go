@@ -18,7 +18,8 @@ var runCommand = &command{
 	long: `Loads an object file, attaches one of its programs (the only one, if none is
 named), gives it every packet of a capture and shows how often it gave which
 verdict, what it sent to user space, and what its maps and variables hold
-afterwards.
+afterwards. Of a capture that is cut off, it runs the packets in front of the cut,
+and then says where that is; the exit code is 3.
 
 Programs can be of type xdp, tc or socket filter. They see packets as they arrive
 at a device called lo, all on one CPU. A socket filter sees them without the
@@ -89,9 +90,9 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) (err erro
 	case *f.repeat < 1:
 		return usageErrorf("--repeat %d: at least 1", *f.repeat)
 	}
-	packets, err := f.input(e, args[0], given)
-	if err != nil {
-		return err
+	packets, cut := f.input(e, args[0], given)
+	if cut != nil && len(packets) == 0 {
+		return cut
 	}
 	spec, err := f.open(e, args[0])
 	if err != nil {
@@ -126,13 +127,16 @@ func (f *runFlags) run(e *env, args []string, given func(string) bool) (err erro
 	if err := r.run(options); err != nil {
 		return err
 	}
+	if cut != nil {
+		return cut
+	}
 	if r.report.Stopped > 0 {
 		return errReported
 	}
 	return nil
 }
 
-// input returns the packets, or the memory as one.
+// input returns the packets, or the memory as one; with an error, those that could be read.
 func (f *runFlags) input(e *env, object string, given func(string) bool) ([]packet, error) {
 	n := 0
 	for _, name := range []string{"pcap", "packet", "mem"} {
@@ -175,7 +179,7 @@ func (f *runFlags) setType(p *sandbpf.ProgramSpec, mem bool) error {
 		}
 		p.Type = t
 	case p.Type == sandbpf.Unspec && !mem:
-		return usageErrorf("section %q of program %s says no type: give --type or --mem", p.Section, p.Name)
+		return usageErrorf("section %q of program %s says no type%s: give --type or --mem", p.Section, p.Name, nearSection(p.Section))
 	}
 	switch {
 	case p.Type == sandbpf.Unspec:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program in each section that libbpf knows, in the order of its table, an optional one,
-// and one that it does not know.
+// and some that it does not know.
 #include "bpf.h"
 
 #define PROGRAM(n, section) SEC(section) int p##n(void *ctx) { return n; }
@@ -110,3 +110,10 @@ PROGRAM(101, "sk_lookup")
 PROGRAM(102, "netfilter")
 PROGRAM(103, "?xdp")
 PROGRAM(104, "unheard/of")
+PROGRAM(105, "xdpfoo")
+PROGRAM(106, "xdp/foo")
+PROGRAM(107, "xdp.frags_foo")
+PROGRAM(108, "tc_foo")
+PROGRAM(109, "socket1")
+PROGRAM(110, "syscallfoo")
+PROGRAM(111, "kprobefoo")
