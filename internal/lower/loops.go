@@ -6,7 +6,8 @@ import "slices"
 const (
 	maxLoopInsns  = 64
 	maxLoopBlocks = 48
-	maxUnrolled   = 48 // instructions of a loop of which there are several copies
+	maxUnrolled   = 32 // instructions of a loop of which there are several copies
+	maxBranching  = 48 // of one that branches: its copies never become one block, which takes time to optimise
 	maxCopies     = 4
 	// Copies of a branch are learned by the processor each for itself: loops that branch
 	// much get slower.
@@ -163,9 +164,13 @@ func (f *loopFinder) collect(h int32) {
 		return
 	}
 	l := loop{copies: 1}
-	if len(body) <= maxUnrolledBlocks && n <= maxUnrolled {
+	limit := maxUnrolled
+	if len(body) > 2 {
+		limit = maxBranching
+	}
+	if len(body) <= maxUnrolledBlocks && n <= limit {
 		l.copies = maxCopies
-		if 2*n > maxUnrolled {
+		if 2*n > limit {
 			l.copies = 2
 		}
 	}
