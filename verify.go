@@ -98,7 +98,7 @@ func (s *CollectionSpec) Verify(program string, change func(*verifier.Env)) (*ve
 		return nil, fmt.Errorf("program %q: %w in the collection", program, ErrNotExist)
 	}
 	if !ofLinux(spec.Type) {
-		return nil, fmt.Errorf("program %s: %w: section %q says no program type of Linux%s", program, ErrUnknownHook, spec.Section, nearSection(spec.Section))
+		return nil, fmt.Errorf("program %s: %w: section %q says no program type of Linux%s", program, ErrUnknownHook, spec.Section, prog.NearSection(spec.Section))
 	}
 	linked, err := link(spec, func(name string) mapRef {
 		if m := s.Maps[name]; m != nil {

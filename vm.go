@@ -117,14 +117,6 @@ func (v *VM) LoadProgram(spec *ProgramSpec, named map[string]*maps.Map) (*Progra
 	return p, nil
 }
 
-// nearSection is the end of an error about a section that says no type.
-func nearSection(section string) string {
-	if near := prog.NearSection(section); near != "" {
-		return fmt.Sprintf("; near to it is section %q", near)
-	}
-	return ""
-}
-
 // hookOf returns the descriptor of the program's type.
 func (v *VM) hookOf(spec *ProgramSpec) (*hooks.Type, error) {
 	if spec.Type == prog.Custom || spec.Type == prog.Unspec {
@@ -141,7 +133,7 @@ func (v *VM) hookOf(spec *ProgramSpec) (*hooks.Type, error) {
 		}
 		if spec.Type == prog.Custom || spec.Section != "" {
 			return nil, fmt.Errorf("program %s: %w: no hook for section %q, attach target %q%s",
-				spec.Name, ErrUnknownHook, spec.Section, spec.AttachTo, nearSection(spec.Section))
+				spec.Name, ErrUnknownHook, spec.Section, spec.AttachTo, prog.NearSection(spec.Section))
 		}
 	}
 	if t := hooks.ByType(spec.Type); t != nil {

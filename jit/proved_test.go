@@ -1,7 +1,6 @@
 package jit
 
 import (
-	"errors"
 	"sync/atomic"
 	"testing"
 	"unsafe"
@@ -96,11 +95,7 @@ func (c *provedCheck) outcome(code vm.Runner, limit uint64) (o provedOutcome) {
 		o.r0 = r0
 		return o
 	}
-	var f *vm.Fault
-	if errors.As(err, &f) {
-		o.slot = f.Slot
-	}
-	o.fault = err.Error()
+	o.fault, o.slot = enginetest.Fault(err)
 	return o
 }
 

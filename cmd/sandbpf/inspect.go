@@ -197,7 +197,7 @@ func (t *trial) tryProgram(spec *sandbpf.ProgramSpec) (runs, reason string) {
 	if spec.Type == sandbpf.Unspec && hooks.BySection(spec.Section) == nil {
 		own := *spec
 		own.Section, own.AttachTo = "", ""
-		spec, runs = &own, "over memory (run --mem), or with a --type: its section says none"+nearSection(spec.Section)
+		spec, runs = &own, "over memory (run --mem), or with a --type: its section says none"+prog.NearSection(spec.Section)
 	}
 	for _, name := range references(spec.Instructions, mapOf) {
 		if err := t.failed[name]; err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/asm"
 	"github.com/sandbpf/sandbpf/hooks"
-	"github.com/sandbpf/sandbpf/internal/prog"
 	"github.com/sandbpf/sandbpf/loader"
 )
 
@@ -102,14 +101,6 @@ func typeByName(name string) (sandbpf.ProgramType, error) {
 		}
 	}
 	return 0, usageErrorf("no program type %q: there are xdp, tc, socket and memory", name)
-}
-
-// nearSection names the section that one which says no type is likely to be meant for.
-func nearSection(section string) string {
-	if near := prog.NearSection(section); near != "" {
-		return fmt.Sprintf(" (near to it is %q)", near)
-	}
-	return ""
 }
 
 // typeName returns what programs of a type are called here.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sandbpf/sandbpf"
 	"github.com/sandbpf/sandbpf/hooks"
+	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
 var runCommand = &command{
@@ -179,7 +180,7 @@ func (f *runFlags) setType(p *sandbpf.ProgramSpec, mem bool) error {
 		}
 		p.Type = t
 	case p.Type == sandbpf.Unspec && !mem:
-		return usageErrorf("section %q of program %s says no type%s: give --type or --mem", p.Section, p.Name, nearSection(p.Section))
+		return usageErrorf("section %q of program %s says no type%s: give --type or --mem", p.Section, p.Name, prog.NearSection(p.Section))
 	}
 	switch {
 	case p.Type == sandbpf.Unspec:

@@ -118,10 +118,15 @@ func (r *Rig) Outcome(code vm.Runner) (o Outcome) {
 		o.R0 = r0
 		return o
 	}
+	o.Fault, o.Slot = Fault(err)
+	return o
+}
+
+// Fault returns what the error of a run says, and the slot that it happened at.
+func Fault(err error) (text string, slot int) {
 	var f *vm.Fault
 	if errors.As(err, &f) {
-		o.Slot = f.Slot
+		slot = f.Slot
 	}
-	o.Fault = err.Error()
-	return o
+	return err.Error(), slot
 }

@@ -1,6 +1,9 @@
 package prog
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // sections are the names of sections that say what type a program in them is: libbpf's
 // section_defs. A slash and more may follow.
@@ -39,10 +42,18 @@ func SectionSaysType(section string) bool {
 	return false
 }
 
-// NearSection returns the name of a section that says a type and is likely to be meant by one that
+// NearSection ends an error about a section that says no type: it names one that is near, if any is.
+func NearSection(section string) string {
+	if near := nearSection(section); near != "" {
+		return fmt.Sprintf("; near to it is section %q", near)
+	}
+	return ""
+}
+
+// nearSection returns the name of a section that says a type and is likely to be meant by one that
 // does not: the longest that this begins with, else what it has most letters in common with from
 // the start, three at least. It returns "" if there is none, or if section does say a type.
-func NearSection(section string) string {
+func nearSection(section string) string {
 	if SectionSaysType(section) {
 		return ""
 	}

@@ -19,7 +19,8 @@ func TestSections(t *testing.T) {
 		"cgroup/conect4": "cgroup/connect4", "http_request": "", "XDP": "", "": "",
 	} {
 		require.False(t, SectionSaysType(section), section)
-		require.Equal(t, near, NearSection(section), section)
+		require.Equal(t, near, nearSection(section), section)
 	}
 	require.Empty(t, NearSection("kprobe/x"), "it says a type")
+	require.Equal(t, `; near to it is section "xdp"`, NearSection("xdpfoo"))
 }
