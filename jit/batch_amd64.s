@@ -7,18 +7,18 @@
 // It is start in a loop. What the code sees above its return address is as there; behind it
 // are
 //
-//	rsp+80  the batch
-//	rsp+88  the run
+//	rsp+72  the batch
+//	rsp+80  the run
 //
 // r0 and r6 to r9 hold what the run before has left, which a verified program does not read. r2 to
 // r5 are zero, since helpers see them all.
-TEXT ·enterBatch(SB), NOSPLIT, $88-16
+TEXT ·enterBatch(SB), NOSPLIT, $80-16
 	MOVQ m+0(FP), R11
 	MOVQ b+8(FP), R10
 	MOVQ R11, 0(SP)
-	MOVQ R10, 72(SP)
+	MOVQ R10, 64(SP)
 	MOVQ machine_cpu(R11), AX
-	MOVQ AX, 32(SP)
+	MOVQ AX, 24(SP)
 
 next:
 	MOVQ batch_next(R10), CX
@@ -29,8 +29,8 @@ next:
 	MOVQ const_runCtx(AX), DI
 	TESTQ DI, DI
 	JEQ  over
-	MOVQ AX, 80(SP)
-	MOVQ 32(SP), DX
+	MOVQ AX, 72(SP)
+	MOVQ 24(SP), DX
 	MOVQ const_runData(AX), R8
 	MOVQ const_runEnd(AX), R9
 	MOVQ const_runMeta(AX), SI
@@ -59,8 +59,8 @@ cleared:
 	CALL R11
 	TESTQ R11, R11
 	JNE  left
-	MOVQ 72(SP), R10
-	MOVQ 80(SP), CX
+	MOVQ 64(SP), R10
+	MOVQ 72(SP), CX
 	MOVQ AX, const_runRet(CX)
 	MOVQ R11, const_runLeft(CX)
 	MOVQ batch_given(R10), DX

@@ -51,16 +51,14 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	if !ok || !known {
 		return 0, &vm.Fault{Err: vm.ErrHelper, Detail: "not a function of the program"}
 	}
-	if m.frame == m.frameEnd {
+	depth := m.depth() + 1
+	if depth == prog.MaxFrames {
 		return 0, &vm.Fault{Err: vm.ErrCallDepth}
 	}
-	saved, pc, frame, keep := m.regs, m.pc, m.frame, *m.frame
-	depth := m.depth() + 1
+	saved, pc := m.regs, m.pc
 	copy(m.regs[asm.R1:], args[:])
 	m.regs[asm.R10] -= prog.StackSize
-	m.frame.ret = m.code.base + uintptr(m.code.done)
-	m.frame = &m.frames[depth+1]
-	m.frame.mayGoto = vm.MayGotoLimit
+	m.enters(depth)
 	m.cpu.PushFrame(depth)
 	m.cpu.EnterFrame(min(depth+int(entry.depth), prog.MaxFrames) - 1)
 	m.left += int64(entry.index)
@@ -75,7 +73,7 @@ func (m *machine) call(fn uint64, args *[5]uint64) (uint64, error) {
 	}
 	r0 := m.result
 	m.cpu.PopFrame(depth)
-	m.regs, m.pc, m.frame, *frame = saved, pc, frame, keep
+	m.regs, m.pc = saved, pc
 	return r0, err
 }
 
@@ -101,23 +99,23 @@ func (m *machine) tailCall(e *exit) error {
 	if frame == m.bottom {
 		m.kept.Free() // nothing of it is needed any more: a program may tail-call itself
 	}
+	caller := *m.link(frame) // the target has the frame, and its link
 	// The instructions up to the call are done; the target counts from its own first.
 	m.left -= int64(e.done) + 1
 	m.cpu.Done = m.budget.Executed(m.left)
 	r0, err := next.Continue(m.cpu, frame, m.regs[asm.R1])
 	m.left = m.budget.Resume(m.cpu.Done, m.cpu.Limit)
 	m.attach()
+	*m.link(frame) = caller
 	if err != nil {
 		return err
 	}
 	m.regs[asm.R0], m.result = r0, r0
-	caller := &m.frames[frame]
 	if caller.ret == m.code.base+uintptr(m.code.done) {
 		return errReturned
 	}
 	m.cpu.PopFrame(frame)
 	m.regs[asm.R10] += prog.StackSize
-	m.frame = caller
 	m.pc = caller.ret
 	return nil
 }

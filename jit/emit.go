@@ -29,15 +29,14 @@ const (
 
 // What the stub has on the stack: see enter_amd64.s.
 var (
-	onStackMachine  = amd64.At(amd64.RSP, 8)
-	onStackWindows  = amd64.At(amd64.RSP, 16)
-	onStackFrame    = amd64.At(amd64.RSP, 24)
-	onStackFrameEnd = amd64.At(amd64.RSP, 32)
-	onStackCPU      = amd64.At(amd64.RSP, 40)
+	onStackMachine = amd64.At(amd64.RSP, 8)
+	onStackWindows = amd64.At(amd64.RSP, 16)
+	onStackLowest  = amd64.At(amd64.RSP, 24)
+	onStackCPU     = amd64.At(amd64.RSP, 32)
 )
 
 // onStackArg is where r1 to r4, by i from 0, are kept while a leaf runs.
-func onStackArg(i int) amd64.Mem { return amd64.At(amd64.RSP, int32(48+8*i)) }
+func onStackArg(i int) amd64.Mem { return amd64.At(amd64.RSP, int32(40+8*i)) }
 
 // emitter makes the machine code of a program, block by block.
 //
@@ -53,6 +52,7 @@ type emitter struct {
 	code *Code
 
 	labels  []amd64.Label // by block
+	returns []amd64.Label // by function: behind its call, if there is only one
 	pending int32
 	base    int32   // pending less the place in the program
 	entry   []int32 // by block: pending at its beginning, if known
@@ -132,6 +132,7 @@ func (e *emitter) program() {
 	e.fix(0)
 	e.fixChecked()
 	e.fixCopies()
+	e.findReturns()
 	for i := range p.Blocks {
 		if !p.Blocks[i].Dead {
 			e.makeBlock(int32(i))

@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/sandbpf/sandbpf/asm"
@@ -192,8 +193,7 @@ func fits(v int64) bool { return v == int64(int32(v)) }
 
 // mayGoto jumps if the frame's loops are used up, and else counts one.
 func (e *emitter) mayGoto(in *lower.Ins) {
-	e.Load(8, false, scratch2, onStackFrame)
-	loops := amd64.At(scratch2, frameLoops)
+	loops := linkAt(0, linkLoops)
 	e.MI(amd64.Cmp, 8, loops, 0)
 	more := e.NewLabel()
 	e.Jcc(amd64.NE, more)
@@ -222,54 +222,76 @@ const (
 
 // call calls a function of the program.
 //
-// Return addresses are kept in the machine's frames, not on the stack, so that RSP stays.
+// Return addresses are kept in links, not on the stack, so that RSP stays.
 func (e *emitter) call(in *lower.Ins) {
 	f := &e.p.Funcs[e.p.FuncOf[in.Target]]
 	ret := e.NewLabel()
-	e.Load(8, false, scratch2, onStackFrame)
-	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
-	deep := e.NewLabel()
-	e.Jcc(amd64.E, deep)
-	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
-	e.LeaLabel(scratch, ret)
-	e.Store(8, amd64.At(scratch2, frameRet), scratch)
+	e.checkDepth(in)
+	if one := e.returns[e.p.FuncOf[in.Target]]; one != noLabel {
+		ret = one
+	} else {
+		e.LeaLabel(scratch, ret)
+		e.Store(8, linkAt(1, linkRet), scratch)
+	}
 	saved := e.saved(f)
 	e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Store(8, m, reg(r)) })
 	if e.p.MayGoto {
-		e.StoreImm(8, amd64.At(scratch2, frameSize+frameLoops), vm.MayGotoLimit)
+		e.StoreImm(8, linkAt(1, linkLoops), vm.MayGotoLimit)
 	}
 	if e.exposed(f) {
-		e.Load(8, false, scratch, amd64.At(scratch2, frameSize+frameWin))
+		e.Load(8, false, scratch, linkAt(1, linkWindow))
 		for i, limits := range vm.StackLimits() {
 			e.MovImm(scratch2, limits)
 			e.Store(8, amd64.At(scratch, windowReads+8*int32(i)), scratch2)
 			e.Store(8, amd64.At(scratch, windowWrites+8*int32(i)), scratch2)
 		}
 		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), prog.StackSize)
-		e.Load(8, false, scratch2, onStackFrame)
 	}
 	if !e.frameless(f) {
-		e.RI(amd64.Add, amd64.W64, scratch2, frameSize)
-		e.Store(8, onStackFrame, scratch2)
 		e.RI(amd64.Sub, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	}
 	e.pending++
 	e.backTo(e.pending-e.entry[in.Target], in.Target)
 	e.Place(ret)
 	e.pending = 0
-	if saved != 0 {
-		e.Load(8, false, scratch2, onStackFrame)
-		e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
+	e.each(saved, func(r lower.Reg, m amd64.Mem) { e.Load(8, false, reg(r), m) })
+}
+
+// findReturns gives the functions that are called in one place only a label there, where they go when they return. What
+// a tail call is made in may go on without them.
+func (e *emitter) findReturns() {
+	p := e.p
+	e.returns = slices.Grow(e.returns[:0], len(p.Funcs))[:len(p.Funcs)]
+	for i := range e.returns {
+		e.returns[i] = noLabel
 	}
+	if len(p.Funcs) == 1 || p.Shared || slices.Contains(p.Helpers, asm.FnTailCall) {
+		return
+	}
+	calls := make([]int32, len(p.Funcs))
+	for i := range p.Blocks {
+		if b := &p.Blocks[i]; !b.Dead && b.Last() != nil && b.Last().Op == lower.Call {
+			calls[p.FuncOf[b.Last().Target]]++
+		}
+	}
+	for i, n := range calls {
+		if n == 1 && !p.Funcs[i].Callback && p.Funcs[i].Block != 0 {
+			e.returns[i] = e.NewLabel()
+		}
+	}
+}
+
+// checkDepth leaves if there is no frame for the function that in calls.
+func (e *emitter) checkDepth(in *lower.Ins) {
+	deep := e.NewLabel()
+	e.RM(amd64.Cmp, amd64.W64, reg(lower.Reg(asm.R10)), onStackLowest)
+	e.Jcc(amd64.E, deep)
+	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
 }
 
 // enter is the call of a function whose instructions follow: what the call looks at.
 func (e *emitter) enter(in *lower.Ins) {
-	deep := e.NewLabel()
-	e.Load(8, false, scratch2, onStackFrame)
-	e.RM(amd64.Cmp, amd64.W64, scratch2, onStackFrameEnd)
-	e.Jcc(amd64.E, deep)
-	e.stubs = append(e.stubs, stub{label: deep, exit: e.addExit(exit{kind: exitDepth, slot: in.Slot, done: e.pending}, noLabel, noLabel)})
+	e.checkDepth(in)
 	slot := int32(in.Imm)
 	done := e.p.Index[slot]
 	if e.p.Blocks[e.block].Fast {
@@ -294,11 +316,11 @@ func (e *emitter) saved(fn *lower.Func) lower.Regs {
 	return set & e.p.LiveBehind(e.block)
 }
 
-// each calls f for each register of a set of r6 to r9, with where the frame in R11 keeps it.
+// each calls f for each register of a set of r6 to r9, with where the link of the function that is called keeps it.
 func (e *emitter) each(set lower.Regs, f func(r lower.Reg, m amd64.Mem)) {
 	for r := lower.Reg(asm.R6); r <= lower.Reg(asm.R9); r++ {
 		if set.Has(r) {
-			f(r, amd64.At(scratch2, frameSaved+8*int32(r-lower.Reg(asm.R6))))
+			f(r, linkAt(1, linkSaved+8*uintptr(r-lower.Reg(asm.R6))))
 		}
 	}
 }
@@ -307,8 +329,7 @@ func (e *emitter) each(set lower.Regs, f func(r lower.Reg, m amd64.Mem)) {
 // they become regions when native code is left, see machine.showFrames.
 func (e *emitter) exposed(fn *lower.Func) bool { return fn.Exposed && !e.code.hidden }
 
-// frameless reports whether a function runs in the frame of its caller, which has the
-// address that it returns to as for any other.
+// frameless reports whether a function runs in the frame of its caller. The link is that of a frame of its own.
 func (e *emitter) frameless(fn *lower.Func) bool { return fn != nil && fn.Frameless && !e.p.Shared }
 
 // function returns the function that the current block belongs to, nil if there are
@@ -329,20 +350,21 @@ func (e *emitter) exit() {
 		e.leave(0)
 		return
 	}
-	e.Load(8, false, scratch2, onStackFrame)
 	if fn == nil || e.exposed(fn) {
-		e.Load(8, false, scratch, amd64.At(scratch2, frameWin))
+		e.Load(8, false, scratch, linkAt(0, linkWindow))
 		e.ZeroX(0)
 		e.StoreX(amd64.At(scratch, windowReads), 0)
 		e.StoreX(amd64.At(scratch, windowWrites), 0)
 		e.StoreImm(8, amd64.At(scratch, vm.WindowLen), 0)
 	}
 	if !e.frameless(fn) {
-		e.RI(amd64.Sub, amd64.W64, scratch2, frameSize)
-		e.Store(8, onStackFrame, scratch2)
 		e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	}
-	e.JmpMem(amd64.At(scratch2, frameRet))
+	if fn != nil && e.returns[e.p.Blocks[e.block].Func] != noLabel {
+		e.Jmp(e.returns[e.p.Blocks[e.block].Func])
+		return
+	}
+	e.JmpMem(linkAt(1, linkRet))
 }
 
 // packet is LD_ABS or LD_IND, which Go does. If the packet is too short, the function

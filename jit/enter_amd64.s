@@ -6,10 +6,9 @@
 //
 //	rsp+8   the machine
 //	rsp+16  its list of windows
-//	rsp+24  the current frame
-//	rsp+32  the deepest frame
-//	rsp+40  the CPU
-//	rsp+48  r1 to r4 while a leaf runs
+//	rsp+24  r10 in the deepest frame
+//	rsp+32  the CPU
+//	rsp+40  r1 to r4 while a leaf runs
 //
 // The code comes back with the number of an exit in R11 and an address in R10.
 
@@ -28,17 +27,15 @@
 	RET
 
 // func enter(m *machine)
-TEXT ·enter(SB), NOSPLIT, $72-8
+TEXT ·enter(SB), NOSPLIT, $64-8
 	MOVQ m+0(FP), R11
 	MOVQ machine_windows(R11), R10
 	MOVQ R11, 0(SP)
 	MOVQ R10, 8(SP)
-	MOVQ machine_frame(R11), R10
-	MOVQ machine_frameEnd(R11), AX
+	MOVQ machine_lowest(R11), R10
+	MOVQ machine_cpu(R11), AX
 	MOVQ R10, 16(SP)
-	MOVQ machine_cpu(R11), R10
 	MOVQ AX, 24(SP)
-	MOVQ R10, 32(SP)
 	MOVQ (machine_regs+0)(R11), AX
 	MOVQ (machine_regs+8)(R11), DI
 	MOVQ (machine_regs+16)(R11), SI
@@ -53,16 +50,14 @@ TEXT ·enter(SB), NOSPLIT, $72-8
 	CALLCODE
 left:
 	KEEP
-	MOVQ 16(SP), AX
-	MOVQ AX, machine_frame(R11)
 	RET
 
 // func start(m *machine)
-TEXT ·start(SB), NOSPLIT, $72-8
+TEXT ·start(SB), NOSPLIT, $64-8
 	MOVQ m+0(FP), R11
 	MOVQ machine_cpu(R11), R10
 	MOVQ R11, 0(SP)
-	MOVQ R10, 32(SP)
+	MOVQ R10, 24(SP)
 	MOVQ (machine_regs+8)(R11), DI
 	MOVQ (machine_regs+80)(R11), R13
 	XORL SI, SI

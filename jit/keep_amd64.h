@@ -1,11 +1,11 @@
 // KEEP keeps what is needed to enter again code that has come back with the number of an exit in
 // R11: 0(SP) is the machine, which is in R11 afterwards.
 #define KEEP \
-	MOVQ R11, 40(SP) \
+	MOVQ R11, 32(SP) \
 	MOVQ 0(SP), R11 \
 	MOVQ AX, machine_result(R11) \
 	MOVQ R12, machine_left(R11) \
-	MOVQ 40(SP), R12 \
+	MOVQ 32(SP), R12 \
 	MOVQ R12, machine_exit(R11) \
 	MOVQ AX, (machine_regs+0)(R11) \
 	MOVQ DI, (machine_regs+8)(R11) \

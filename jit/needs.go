@@ -24,7 +24,8 @@ const (
 
 // findNeeds finds what runs need, of a program that has been compiled.
 func (code *Code) findNeeds(low *lower.Program) {
-	simple := !low.MayGoto && !low.UsesPacket && !low.Shared
+	// Of other programs the entry may return by way of its link.
+	simple := !low.MayGoto && !low.UsesPacket && !low.Shared && !low.Blocks[0].Called
 	// The target of a tail call goes on with the stack as it is, of which it may read anything.
 	alone := code.depth == 1 && len(code.entries) == 0 && !slices.Contains(low.Helpers, asm.FnTailCall)
 	proof := code.env.Proof

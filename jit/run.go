@@ -122,9 +122,13 @@ func (m *machine) openStack(frame int) {
 func (m *machine) registers(frame int) {
 	m.regs = [asm.NumRegisters]uint64{asm.R10: m.cpu.FramePointer(frame)}
 	m.pc, m.bottom, m.used = m.code.base, frame, false
-	m.frame = &m.frames[frame+1]
-	m.frame.mayGoto = vm.MayGotoLimit
-	m.frames[frame].ret = m.code.base + uintptr(m.code.done)
+	m.enters(frame)
+}
+
+// enters prepares the link of a frame, in which a function runs that Go enters.
+func (m *machine) enters(frame int) {
+	l := m.link(frame)
+	l.ret, l.mayGoto = m.code.base+uintptr(m.code.done), vm.MayGotoLimit
 }
 
 // serve does what native code was left for and enters it again, until the function returns.

@@ -44,6 +44,32 @@ const maxLow = 4 << 20
 // address is an operand like any other constant, if the OS can be asked for that and has room there.
 func NewLow(size int) (*Arena, error) { return newArena(size, size <= maxLow) }
 
+// NewPair returns an arena of two parts of size bytes each. The second begins [PairDistance] behind the first, and an
+// inaccessible page lies between them where the OS has pages.
+func NewPair(size int) (*Arena, error) {
+	a, err := newArena(PairDistance(size)+size, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.res.protect(PairDistance(size)-pageSize, pageSize, noAccess); err != nil {
+		_ = a.Close()
+		return nil, fmt.Errorf("mem: guard page: %w: %w", ErrNoMemory, err)
+	}
+	return a, nil
+}
+
+// PairDistance is how many bytes behind the first part of what [NewPair] returns the second begins.
+func PairDistance(size int) int { return roundUp(size, pageSize) + pageSize }
+
+// access is what may be done with pages beside reading them: never both.
+type access uint8
+
+const (
+	noAccess access = iota // not even reading
+	writable
+	executable
+)
+
 func newArena(size int, low bool) (*Arena, error) {
 	if size <= 0 || size > maxArena {
 		return nil, fmt.Errorf("mem: arena of %d bytes: %w", size, ErrNoMemory)

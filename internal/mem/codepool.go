@@ -154,12 +154,12 @@ func (p codePages) base() uintptr { return p.Addr() }
 func (p codePages) put(off int, code []byte, again bool) error {
 	n := roundUp(len(code), pageSize)
 	if again {
-		if err := p.res.protect(off, n, false); err != nil {
+		if err := p.res.protect(off, n, writable); err != nil {
 			return err
 		}
 	}
 	copy(p.Bytes()[off:], code)
-	return p.res.protect(off, n, true)
+	return p.res.protect(off, n, executable)
 }
 
 func (p codePages) close() error { return p.Close() }

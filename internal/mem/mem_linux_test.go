@@ -49,6 +49,18 @@ func TestGuardPages(t *testing.T) {
 	require.NoError(t, a.Close())
 }
 
+func TestPair(t *testing.T) {
+	a, err := NewPair(pageSize - 100)
+	require.NoError(t, err)
+	second := a.Addr() + uintptr(PairDistance(pageSize-100))
+	for addr, want := range map[uintptr]string{
+		a.Addr(): "rw-p", second - 1: "---p", second - uintptr(pageSize): "---p", second: "rw-p", second + uintptr(pageSize): "---p",
+	} {
+		require.Equal(t, want, protection(t, addr), "%+d", int(addr-a.Addr()))
+	}
+	require.NoError(t, a.Close())
+}
+
 // TestCodeIsNeverWritable looks at the mapping of code, from the system's view.
 func TestCodeIsNeverWritable(t *testing.T) {
 	if runtime.GOARCH != "amd64" {

@@ -23,9 +23,9 @@ func reserve(size int, _ bool) (reservation, unsafe.Pointer, error) {
 
 func (r reservation) release() error { return nil }
 
-// protect fails for executable memory.
-func (r reservation) protect(_, _ int, executable bool) error {
-	if executable {
+// protect fails for executable memory, and does nothing else.
+func (r reservation) protect(_, _ int, to access) error {
+	if to == executable {
 		return errors.ErrUnsupported
 	}
 	return nil

@@ -43,11 +43,8 @@ func (r reservation) inner() []byte { return r.all[pageSize : len(r.all)-pageSiz
 
 func (r reservation) release() error { return unix.Munmap(r.all) }
 
-// protect makes n bytes at off, whole pages, executable or else writable, never both.
-func (r reservation) protect(off, n int, executable bool) error {
-	prot := unix.PROT_READ | unix.PROT_WRITE
-	if executable {
-		prot = unix.PROT_READ | unix.PROT_EXEC
-	}
+// protect changes what may be done with n bytes at off, whole pages.
+func (r reservation) protect(off, n int, to access) error {
+	prot := map[access]int{noAccess: unix.PROT_NONE, writable: unix.PROT_READ | unix.PROT_WRITE, executable: unix.PROT_READ | unix.PROT_EXEC}[to]
 	return unix.Mprotect(r.inner()[off:off+n], prot)
 }

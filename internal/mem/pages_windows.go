@@ -33,11 +33,9 @@ func (r reservation) release() error {
 	return windows.VirtualFree(r.addr, 0, windows.MEM_RELEASE)
 }
 
-// protect makes n bytes at off, whole pages, executable or else writable, never both.
-func (r reservation) protect(off, n int, executable bool) error {
-	prot, old := uint32(windows.PAGE_READWRITE), uint32(0)
-	if executable {
-		prot = windows.PAGE_EXECUTE_READ
-	}
+// protect changes what may be done with n bytes at off, whole pages.
+func (r reservation) protect(off, n int, to access) error {
+	prot := map[access]uint32{noAccess: windows.PAGE_NOACCESS, writable: windows.PAGE_READWRITE, executable: windows.PAGE_EXECUTE_READ}[to]
+	var old uint32
 	return windows.VirtualProtect(r.addr+uintptr(pageSize+off), uintptr(n), prot, &old)
 }

@@ -31,6 +31,9 @@ type Helper func(c *CPU, args *[5]uint64) (uint64, error)
 //	high  | frame 0, 512 bytes |  <- r10 of the entry
 //	      | frame 1, 512 bytes |  <- r10 of the function that it calls
 //	low   | ...                |
+//
+// Beside each frame, at a distance that is the same for all and out of the reach of programs, there are
+// [LinkSize] bytes in which the engine keeps what it has to know when the function returns: the frame's link.
 type CPU struct {
 	ID int
 	M  *Machine
@@ -76,9 +79,9 @@ type CPU struct {
 	offered                            bool
 	offeredMeta, offeredAt, offeredEnd uintptr
 
-	stack    *mem.Arena
-	panics   uint64 // how many runs have panicked
-	maxDepth int    // frames below this index may hold bytes of an earlier run; the first may always
+	stack    *mem.Arena // frames, and links
+	panics   uint64     // how many runs have panicked
+	maxDepth int        // frames below this index may hold bytes of an earlier run; the first may always
 	ctxAddr  uintptr
 	ctxLen   uintptr
 	records  []record
@@ -98,6 +101,19 @@ type record struct {
 // FramePointer returns r10 in frame i.
 func (c *CPU) FramePointer(i int) uint64 {
 	return uint64(c.stack.Addr()) + uint64(prog.MaxFrames-i)*prog.StackSize
+}
+
+// LinkSize is how many bytes the link of a frame has.
+const LinkSize = 64
+
+// LinkDistance is how far above r10 in a frame its link begins.
+var LinkDistance = mem.PairDistance(stackSize) - prog.StackSize
+
+const stackSize = prog.MaxFrames * prog.StackSize
+
+// Link returns the first byte of the link of frame i.
+func (c *CPU) Link(i int) unsafe.Pointer {
+	return unsafe.Add(c.stack.Base(), (prog.MaxFrames-i)*prog.StackSize+LinkDistance)
 }
 
 func (c *CPU) frameRegion(i int) mem.Region {
@@ -134,7 +150,7 @@ func (c *CPU) Begin() {
 	c.BeginRest()
 	used := c.maxDepth * prog.StackSize
 	b := c.stack.Bytes()
-	clear(b[prog.MaxFrames*prog.StackSize-used : prog.MaxFrames*prog.StackSize])
+	clear(b[stackSize-used : stackSize])
 	c.maxDepth = 1 // programs of one frame do not say that they use it
 }
 
@@ -163,8 +179,7 @@ func (c *CPU) HideFrames() {
 // of its n frames only the memory is made ready, and of that only what it may read before it
 // writes it: the bytes from low to high below its r10.
 func (c *CPU) BeginBare(n, low, high int) {
-	const top = prog.MaxFrames * prog.StackSize
-	clear(c.stack.Bytes()[top-low : top-high])
+	clear(c.stack.Bytes()[stackSize-low : stackSize-high])
 	c.maxDepth = max(c.maxDepth, n)
 }
 

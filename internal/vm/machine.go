@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sandbpf/sandbpf/internal/mem"
-	"github.com/sandbpf/sandbpf/internal/prog"
 )
 
 // Options are what a machine is made of. The zero value is ready for use.
@@ -74,7 +73,7 @@ func NewMachine(o Options) (*Machine, error) {
 }
 
 func newCPU(m *Machine, id int) (*CPU, error) {
-	stack, err := mem.New(prog.MaxFrames * prog.StackSize)
+	stack, err := mem.NewPair(stackSize)
 	if err != nil {
 		return nil, fmt.Errorf("stack of virtual CPU %d: %w", id, err)
 	}
