@@ -63,3 +63,30 @@ func (o *optimiser) widen(n *node) bool {
 	}
 	return false
 }
+
+// unmask lets a shift by a register read the count before that is masked, or its upper half cleared: of the count, a
+// shift reads no more than a mask leaves it.
+func (o *optimiser) unmask(n *node) bool {
+	inner := o.node(n.b)
+	if inner == nil {
+		return false
+	}
+	count := noValue
+	switch {
+	case inner.Op == And:
+		read := int64(31)
+		if n.Wide {
+			read = 63
+		}
+		if k, ok := o.constOf(inner.b); ok && k&read == read {
+			count = inner.a
+		}
+	case inner.Op == Mov:
+		count = inner.b
+	}
+	if count == noValue || o.stale(count) || o.kind(count) == isConstant {
+		return false
+	}
+	n.b = count
+	return true
+}

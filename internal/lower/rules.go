@@ -30,6 +30,9 @@ func (o *optimiser) rewrite(n *node, a, b kinds) bool {
 	if a&isConstant != 0 && o.order(n) || either&copies != 0 && o.does(PassExtensions) && o.strip(n) {
 		return true
 	}
+	if b&(masks|copies) != 0 && n.Op >= LSh && n.Op <= ArSh && o.does(PassExtensions) && o.unmask(n) {
+		return true
+	}
 	switch n.Op {
 	case Mov:
 		return o.does(PassExtensions) && o.widen(n)
