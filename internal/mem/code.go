@@ -23,7 +23,7 @@ type Code struct {
 	released atomic.Bool
 }
 
-// NewCode returns a copy of code that can be executed, at a multiple of 64 bytes. The error wraps
+// NewCode returns a copy of code that can be executed, at a multiple of 64 bytes, and in one page if it fits. The error wraps
 // ErrNoMemory or ErrNoExec, the latter always other than on amd64, whose instruction
 // cache needs no flush.
 func NewCode(code []byte) (*Code, error) {
@@ -38,7 +38,7 @@ func NewCode(code []byte) (*Code, error) {
 }
 
 // Addr returns where the code begins.
-func (c *Code) Addr() uintptr { return c.chunk.memory.base() + uintptr(c.at.from) }
+func (c *Code) Addr() uintptr { return c.chunk.memory.base() + uintptr(begin(c.at.from, c.size)) }
 
 // Bytes returns a copy of the code, nil once it has been released.
 func (c *Code) Bytes() []byte {

@@ -42,7 +42,16 @@ type codeChunk struct {
 // extent is the bytes [from, to) of a chunk.
 type extent struct{ from, to int }
 
-// put copies code to a free place.
+// begin returns where code of n bytes begins in an extent that begins at from: code that fits into a page does not
+// lie in two, since a loop that does takes up to 16 % longer on Zen 5.
+func begin(from, n int) int {
+	if end := roundUp(from, pageSize); n <= pageSize && from < end && end < from+n {
+		return end
+	}
+	return from
+}
+
+// put copies code to a free place, at begin of it.
 func (p *pool) put(code []byte) (*codeChunk, extent, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,7 +69,7 @@ func (p *pool) put(code []byte) (*codeChunk, extent, error) {
 		p.chunks = append(p.chunks, c)
 		at, _ = c.takeFresh(len(code))
 	}
-	if err := c.memory.put(at.from, code, again); err != nil {
+	if err := c.memory.put(begin(at.from, len(code)), code, again); err != nil {
 		c.addHole(at)
 		return nil, extent{}, fmt.Errorf("mem: write code: %w: %w", ErrNoExec, err)
 	}
@@ -92,7 +101,7 @@ func (p *pool) take(n int) (c *codeChunk, at extent, again bool) {
 }
 
 func (c *codeChunk) takeFresh(n int) (extent, bool) {
-	at := extent{c.fresh, c.fresh + roundUp(n, c.unit)}
+	at := extent{c.fresh, begin(c.fresh, n) + roundUp(n, c.unit)}
 	if at.to > c.size {
 		return extent{}, false
 	}
@@ -101,13 +110,12 @@ func (c *codeChunk) takeFresh(n int) (extent, bool) {
 }
 
 func (c *codeChunk) takeHole(n int) (extent, bool) {
-	n = roundUp(n, c.unit)
 	for i := range c.holes {
 		h := &c.holes[i]
-		if h.to-h.from < n {
+		at := extent{h.from, begin(h.from, n) + roundUp(n, c.unit)}
+		if at.to > h.to {
 			continue
 		}
-		at := extent{h.from, h.from + n}
 		if h.from = at.to; h.from == h.to {
 			c.holes = slices.Delete(c.holes, i, i+1)
 		}

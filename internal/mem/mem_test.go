@@ -229,6 +229,9 @@ func TestCodePool(t *testing.T) {
 		code := bytes.Repeat([]byte{byte(r.Uint32())}, n)
 		c, err := NewCode(code)
 		require.NoError(t, err)
+		if n <= pageSize {
+			require.Equal(t, c.Addr()/uintptr(pageSize), (c.Addr()+uintptr(n)-1)/uintptr(pageSize), "%d bytes in two pages", n)
+		}
 		live = append(live, program{c, code})
 	}
 	for _, p := range live {
