@@ -122,15 +122,11 @@ func (e *emitter) begin(p *lower.Program, code *Code) {
 func (e *emitter) program() {
 	p := e.p
 	e.addExit(exit{kind: exitDone}, noLabel, noLabel)
-	for i := range p.Blocks {
-		b := &p.Blocks[i]
-		e.labels[i] = e.NewLabel()
-		if (b.LoopHead || b.Called) && !b.Fast {
-			e.fix(int32(i))
-		}
-	}
 	e.fix(0)
-	e.fixChecked()
+	for i := range p.Blocks {
+		e.labels[i] = e.NewLabel()
+		e.fixBlock(int32(i))
+	}
 	e.fixCopies()
 	e.findReturns()
 	for i := range p.Blocks {
@@ -146,14 +142,15 @@ func (e *emitter) program() {
 	e.finish(done)
 }
 
-// fixChecked fixes what jumps go to that look at the budget.
-func (e *emitter) fixChecked() {
-	for i := range e.p.Blocks {
-		b := &e.p.Blocks[i]
-		e.block = int32(i)
-		if in := b.Last(); in != nil && in.Jumps() && !b.Dead && e.checked(in.Slot, in.Target) {
-			e.fix(in.Target)
-		}
+// fixBlock fixes a block that begins a loop or function, and what it jumps to if the jump looks at the budget.
+func (e *emitter) fixBlock(i int32) {
+	b := &e.p.Blocks[i]
+	if (b.LoopHead || b.Called) && !b.Fast {
+		e.fix(i)
+	}
+	e.block = i
+	if in := b.Last(); in != nil && in.Jumps() && !b.Dead && e.checked(in.Slot, in.Target) {
+		e.fix(in.Target)
 	}
 }
 
@@ -279,6 +276,7 @@ const loopAlign = 32
 
 func (e *emitter) makeBlock(i int32) {
 	b := &e.p.Blocks[i]
+	e.p.Operands(b)
 	e.block = i
 	if b.Align {
 		e.Align(loopAlign)

@@ -41,6 +41,6 @@
 //
 // # Last
 //
-// operands makes loads, and stores of what was loaded, operands of instructions; align finds the loops that should begin
-// at round addresses. Both write what other passes do not read.
+// align finds the loops that should begin at round addresses; Operands makes loads, and stores of what was loaded, operands
+// of instructions, in each block when code is made of it. Both write what other passes do not read.
 package lower

@@ -12,6 +12,7 @@ type memory struct {
 	program   Program
 	split     prog.Split
 	optimiser optimiser
+	fuser     fuser
 	blocks    stock[Block]
 	ins       stock[Ins]
 	flows     stock[flow]
@@ -40,7 +41,7 @@ func newProgram() *Program {
 func (p *Program) Free() {
 	m := p.memory
 	m.program = Program{}
-	m.optimiser.b, m.optimiser.constAt = nil, nil
+	m.optimiser.b, m.optimiser.constAt, m.fuser.ins = nil, nil, nil
 	m.blocks.reset()
 	m.ins.reset()
 	m.flows.reset()

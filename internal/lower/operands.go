@@ -1,24 +1,21 @@
 package lower
 
-// operands lets operations have operands in memory: what is loaded for nothing else, and where the result goes
+// Operands lets operations have operands in memory: what is loaded for nothing else, and where the result goes
 // back to, if nobody else looks at it.
 //
 //	r2 = u32[r1+4]; w0 = w0 + r2                  w0 = w0 + u32[r1+4]
 //	r2 = u64[r1+8]; r2 = r2 + 1; u64[r1+8] = r2   u64[r1+8] = u64[r1+8] + 1
 //
-// It is the last pass: others do not know such operands.
-func operands(p *Program) {
+// It is the last pass, since others do not know such operands, and works on one block: it is done when code is made of that, so
+// that the instructions of a long program come into the cache once for both.
+func (p *Program) Operands(b *Block) {
 	if !p.does(PassOperands) || !p.does(PassBlocks) {
 		return
 	}
-	var f fuser
-	for i := range p.Blocks {
-		b := &p.Blocks[i]
-		for first := range b.Ins {
-			if b.Ins[first].Op == Load && !b.Dead {
-				f.block(p, b, int32(first))
-				break
-			}
+	for first := range b.Ins {
+		if b.Ins[first].Op == Load {
+			p.memory.fuser.block(p, b, int32(first))
+			return
 		}
 	}
 }

@@ -29,7 +29,7 @@ func TestOperands(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, c.prog, Env{})
 			optimiseBlocks(p)
-			operands(p)
+			allOperands(p)
 			require.Equal(t, c.want, withoutNops(p))
 		})
 	}
@@ -69,7 +69,7 @@ func TestOperandsElsewhere(t *testing.T) {
 			for i := range p.Blocks[0].Ins {
 				p.Blocks[0].Ins[i].Check = false
 			}
-			operands(p)
+			allOperands(p)
 			require.Equal(t, begin+c.want, withoutNops(p))
 		})
 	}
@@ -112,9 +112,16 @@ func TestOperandsOfThree(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := build(t, "r0 = 0; exit", Env{})
 			p.Blocks[0].Ins = append(c.ins, exit)
-			operands(p)
+			allOperands(p)
 			require.Equal(t, c.want+"; exit", withoutNops(p))
 		})
+	}
+}
+
+// allOperands is Operands for all blocks.
+func allOperands(p *Program) {
+	for i := range p.Blocks {
+		p.Operands(&p.Blocks[i])
 	}
 }
 

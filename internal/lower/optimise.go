@@ -7,13 +7,14 @@ func optimiseBlocks(p *Program) {
 	}
 	p.liveness()
 	p.constants = p.findConstants()
-	for i := range p.Blocks {
-		b, f := &p.Blocks[i], &p.flows[i]
-		b.Origin, b.LiveIn, b.LiveOut = int32(i), f.liveIn, f.liveOut
+	for _, f := range p.Funcs { // which calls ask for
+		p.Blocks[f.Block].LiveIn = p.flows[f.Block].liveIn
 	}
 	o := p.optimiser()
 	for i := range p.Blocks {
-		if b := &p.Blocks[i]; !b.Dead && len(b.Ins) > 0 {
+		b, f := &p.Blocks[i], &p.flows[i]
+		b.Origin, b.LiveIn, b.LiveOut = int32(i), f.liveIn, f.liveOut
+		if !b.Dead && len(b.Ins) > 0 {
 			o.optimise(b)
 		}
 	}

@@ -52,11 +52,10 @@ func Passes() iter.Seq2[Pass, string] {
 // does reports whether a pass is not left out.
 func (p *Program) does(pass Pass) bool { return p.Without&pass == 0 }
 
-// Run makes p faster, by all passes that are not left out.
+// Run makes p faster, by all passes that are not left out but the last, [Program.Operands].
 func Run(p *Program) {
 	optimiseBlocks(p)
 	unroll(p)
 	optimiseJoined(p)
-	operands(p)
 	align(p)
 }

@@ -36,6 +36,7 @@ func TestPasses(t *testing.T) {
 	lowered := func(text string, without Pass) (lines []string) {
 		p := build(t, text, Env{Without: without, Popcount: true, Cells: func(uint64) (c mem.Cells, ok bool) { return c, false }})
 		Run(p)
+		allOperands(p)
 		for i := range p.Blocks {
 			text := p.Blocks[i].text()
 			if p.Blocks[i].Align {

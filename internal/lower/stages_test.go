@@ -32,7 +32,7 @@ func Example() {
 	print("unrolled")
 	optimiseJoined(p)
 	print("joined")
-	operands(p)
+	allOperands(p)
 	print("operands")
 	// Output:
 	// built
