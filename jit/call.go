@@ -99,24 +99,23 @@ func (m *machine) tailCall(e *exit) error {
 	if frame == m.bottom {
 		m.kept.Free() // nothing of it is needed any more: a program may tail-call itself
 	}
-	caller := *m.link(frame) // the target has the frame, and its link
+	ret := m.link(frame).ret // the target has the frame, and so its link
 	// The instructions up to the call are done; the target counts from its own first.
 	m.left -= int64(e.done) + 1
 	m.cpu.Done = m.budget.Executed(m.left)
 	r0, err := next.Continue(m.cpu, frame, m.regs[asm.R1])
 	m.left = m.budget.Resume(m.cpu.Done, m.cpu.Limit)
 	m.attach()
-	*m.link(frame) = caller
 	if err != nil {
 		return err
 	}
 	m.regs[asm.R0], m.result = r0, r0
-	if caller.ret == m.code.base+uintptr(m.code.done) {
+	if ret == m.code.base+uintptr(m.code.done) {
 		return errReturned
 	}
 	m.cpu.PopFrame(frame)
 	m.regs[asm.R10] += prog.StackSize
-	m.pc = caller.ret
+	m.pc = ret
 	return nil
 }
 
