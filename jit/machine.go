@@ -81,5 +81,5 @@ func (code *Code) newMachine(c *vm.CPU) *vm.Kept[machine] {
 
 // depth returns which of the CPU's frames is the current one.
 func (m *machine) depth() int {
-	return int(m.cpu.FramePointer(0)-m.regs[asm.R10]) / prog.StackSize
+	return prog.MaxFrames - 1 - int((m.regs[asm.R10]-m.lowest)/prog.StackSize)
 }
