@@ -15,8 +15,8 @@
 // Memory is accessed where a proof says that it may be, or behind a comparison with a
 // [vm.Window], as in package interp. Code is never writable where it is executed; it is
 // freed by Close, which the program's owner calls when no run can be left. Native code
-// reads Go memory (the machine, windows) but writes pointers only into the machine's field
-// for the current frame, which points into the machine itself.
+// reads Go memory (the machine, windows) but writes no pointers there. Where functions return to is
+// kept beside the stack of the CPU, behind a page that nobody can access.
 package jit
 
 import (

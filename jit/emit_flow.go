@@ -360,9 +360,11 @@ func (e *emitter) exit() {
 	if !e.frameless(fn) {
 		e.RI(amd64.Add, amd64.W64, reg(lower.Reg(asm.R10)), prog.StackSize)
 	}
-	if fn != nil && e.returns[e.p.Blocks[e.block].Func] != noLabel {
-		e.Jmp(e.returns[e.p.Blocks[e.block].Func])
-		return
+	if fn != nil {
+		if one := e.returns[e.p.Blocks[e.block].Func]; one != noLabel {
+			e.Jmp(one)
+			return
+		}
 	}
 	e.JmpMem(linkAt(1, linkRet))
 }

@@ -45,6 +45,7 @@ func (r reservation) release() error { return unix.Munmap(r.all) }
 
 // protect changes what may be done with n bytes at off, whole pages.
 func (r reservation) protect(off, n int, to access) error {
-	prot := map[access]int{noAccess: unix.PROT_NONE, writable: unix.PROT_READ | unix.PROT_WRITE, executable: unix.PROT_READ | unix.PROT_EXEC}[to]
-	return unix.Mprotect(r.inner()[off:off+n], prot)
+	return unix.Mprotect(r.inner()[off:off+n], protections[to])
 }
+
+var protections = [...]int{noAccess: unix.PROT_NONE, writable: unix.PROT_READ | unix.PROT_WRITE, executable: unix.PROT_READ | unix.PROT_EXEC}

@@ -35,7 +35,8 @@ func (r reservation) release() error {
 
 // protect changes what may be done with n bytes at off, whole pages.
 func (r reservation) protect(off, n int, to access) error {
-	prot := map[access]uint32{noAccess: windows.PAGE_NOACCESS, writable: windows.PAGE_READWRITE, executable: windows.PAGE_EXECUTE_READ}[to]
 	var old uint32
-	return windows.VirtualProtect(r.addr+uintptr(pageSize+off), uintptr(n), prot, &old)
+	return windows.VirtualProtect(r.addr+uintptr(pageSize+off), uintptr(n), protections[to], &old)
 }
+
+var protections = [...]uint32{noAccess: windows.PAGE_NOACCESS, writable: windows.PAGE_READWRITE, executable: windows.PAGE_EXECUTE_READ}
