@@ -21,6 +21,7 @@ import (
 // A frame is for one goroutine at a time. Slices of its memory are good until Close.
 type XDPFrame struct {
 	run     vm.PacketRun // first, see frameRuns
+	fresh   bool         // event.Packet is not where run says yet, see packet
 	event   helper.Event
 	err     error
 	ifindex uint32
@@ -57,23 +58,40 @@ func (f *XDPFrame) Buffer() []byte {
 // the next event begins with what the last has left. The error is about n, or says that
 // there is no memory after Close.
 func (f *XDPFrame) SetLen(n int) error {
+	r := &f.run
+	if r.Ctx == 0 || uint(n) > MaxXDPFrame {
+		return f.setLen(n)
+	}
+	r.Data = r.Ctx + helper.XDPHeadroom
+	r.Meta, r.End, f.fresh = r.Data, r.Data+uint64(n), true
+	return nil
+}
+
+// setLen is SetLen of a frame without memory, or where n is wrong.
+func (f *XDPFrame) setLen(n int) error {
 	if err := f.event.Packet.Place(n, helper.XDPHeadroom, helper.XDPFrame); err != nil {
 		return err
 	}
-	if f.run.Ctx == 0 { // new memory, see SetDevice
-		f.run.Ctx = f.event.Packet.Base()
-		f.writeCtx()
+	f.run.Ctx = f.event.Packet.Base()
+	f.writeCtx() // see SetDevice
+	return f.SetLen(n)
+}
+
+// packet returns the packet for who does more with it than programs that are run in a batch.
+func (f *XDPFrame) packet() *helper.Packet {
+	p := &f.event.Packet
+	if f.fresh {
+		// There is memory, and SetLen has looked at the length.
+		_ = p.Place(int(f.run.End-f.run.Data), helper.XDPHeadroom, helper.XDPFrame)
+		f.fresh = false
 	}
-	r := &f.run
-	r.Data = r.Ctx + helper.XDPHeadroom
-	r.Meta, r.End = r.Data, r.Data+uint64(n)
-	return nil
+	return p
 }
 
 // point has the run find the packet where it is.
 func (f *XDPFrame) point() {
 	r := &f.run
-	r.Meta, r.Data, r.End = f.event.Packet.Pointers()
+	r.Meta, r.Data, r.End = f.packet().Pointers()
 }
 
 // SetDevice sets ingress_ifindex and rx_queue_index, which are 0 else.
@@ -108,10 +126,10 @@ func (f *XDPFrame) Err() error {
 }
 
 // Packet returns the packet as it is now: the memory itself.
-func (f *XDPFrame) Packet() []byte { return f.event.Packet.Bytes() }
+func (f *XDPFrame) Packet() []byte { return f.packet().Bytes() }
 
 // Meta returns the metadata in front of the packet: the memory itself.
-func (f *XDPFrame) Meta() []byte { return f.event.Packet.Metadata() }
+func (f *XDPFrame) Meta() []byte { return f.packet().Metadata() }
 
 // Redirect returns where programs want the packet to go, if its action is XDP_REDIRECT.
 func (f *XDPFrame) Redirect() Redirect {
@@ -123,7 +141,7 @@ func (f *XDPFrame) Redirect() Redirect {
 
 // Close gives the memory back. SetLen gets the frame new one.
 func (f *XDPFrame) Close() error {
-	f.run = vm.PacketRun{}
+	f.run, f.fresh = vm.PacketRun{}, false
 	return f.event.Packet.Close()
 }
 
@@ -226,7 +244,7 @@ func (f *XDPFrame) fire(ch *chain, c *vm.CPU, run func() (uint64, error)) error 
 	e.Host = ch.links[0].exec.Host
 	c.Event = e
 	c.SetCtx(ch.hook.Layout, uintptr(f.run.Ctx), xdpMdSize)
-	e.Packet.Offer(c)
+	f.packet().Offer(c)
 	ret, err := run()
 	f.point() // helpers may have moved it
 	if f.run.Ret, f.run.Left = ret, seenTo; err != nil {
