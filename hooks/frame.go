@@ -91,7 +91,7 @@ func (f *XDPFrame) packet() *helper.Packet {
 // point has the run find the packet where it is.
 func (f *XDPFrame) point() {
 	r := &f.run
-	r.Meta, r.Data, r.End = f.packet().Pointers()
+	r.Meta, r.Data, r.End = f.event.Packet.Pointers()
 }
 
 // SetDevice sets ingress_ifindex and rx_queue_index, which are 0 else.

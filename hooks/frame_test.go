@@ -93,6 +93,27 @@ func TestFrameAgain(t *testing.T) {
 	require.Equal(t, frame(60, 0x800), f.Packet())
 }
 
+// TestFrameBeforeEvent looks at frames that have been given a packet and no event yet, or have been closed.
+func TestFrameBeforeEvent(t *testing.T) {
+	p := xdpPoint(t, newVM(t), framePrograms["meta"])
+	f := newFrame(t, frame(60, 0x800))
+	for _, n := range []int{60, 14, 100} {
+		require.NoError(t, p.FireFrames([]*hooks.XDPFrame{f}))
+		require.Len(t, f.Meta(), 8)
+		require.NoError(t, f.SetLen(n))
+		require.Empty(t, f.Meta())
+		require.NoError(t, f.SetLen(n+1))
+		require.Equal(t, f.Buffer()[:n+1], f.Packet())
+		require.NoError(t, f.SetLen(n))
+	}
+	require.NoError(t, f.Close())
+	require.Empty(t, f.Packet())
+	require.Empty(t, f.Meta())
+	require.Nil(t, f.Buffer(), "nobody has asked for memory")
+	require.NoError(t, f.SetLen(20))
+	require.Equal(t, make([]byte, 20), f.Packet())
+}
+
 // What an event asked for is not what the next one does, which asks for nothing.
 func TestFrameRedirectsOnce(t *testing.T) {
 	p := xdpPoint(t, newVM(t), `r2 = *(u32 *)(r1 + 12)
