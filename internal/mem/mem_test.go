@@ -35,6 +35,24 @@ func TestArena(t *testing.T) {
 	}
 }
 
+func TestPairParts(t *testing.T) {
+	for _, size := range []int{1, 100, pageSize, 3*pageSize - 1} {
+		a, err := NewPair(size)
+		require.NoError(t, err)
+		distance := PairDistance(size)
+		require.GreaterOrEqual(t, distance, size+pageSize)
+		require.Equal(t, distance+size, a.Size())
+		first, second := a.Bytes()[:size], a.Bytes()[distance:]
+		require.Equal(t, make([]byte, size), first)
+		require.Equal(t, make([]byte, size), second)
+		first[size-1], second[0], second[size-1] = 1, 2, 2
+		require.Equal(t, byte(1), first[size-1])
+		require.NoError(t, a.Close())
+	}
+	_, err := NewPair(maxArena)
+	require.ErrorIs(t, err, ErrNoMemory)
+}
+
 func TestArenaBadSize(t *testing.T) {
 	for _, size := range []int{0, -1, math.MinInt, math.MaxInt, maxArena + 1} {
 		_, err := New(size)
