@@ -2,8 +2,7 @@ package lower
 
 import "github.com/sandbpf/sandbpf/asm"
 
-// counter is what counts the trips of a loop of one block, and perhaps one with nothing but the
-// jump back: the loop goes on until the register has
+// counter is what counts the trips of a loop: the loop goes on until the register has
 // come to the limit, by steps of a power of two. If the distance is a multiple of all the steps
 // of the copies, no copy but the last one can be the last trip.
 type counter struct {
@@ -16,25 +15,72 @@ type counter struct {
 // maxStep is the largest step, so that the steps of all copies fit into Ins.Scale.
 const maxStep = 255 / maxCopies
 
-// back returns what the block of a loop goes on with that is counted: itself, or a jump to it.
-func (l *loop) back() int32 { return l.blocks[len(l.blocks)-1] }
-
 // onlyGoes reports whether a block is a jump and nothing else.
 func (p *Program) onlyGoes(block int32) bool {
 	ins := p.Blocks[block].Ins
 	return len(ins) == 1 && ins[0].Op == Goto
 }
 
-// counterOf returns what counts the trips of a loop.
+// counts finds out whether the trips of a loop are counted, and by what.
+func (f *loopFinder) counts(l *loop) {
+	l.test = int32(len(l.blocks)) - 1
+	if l.test > 0 && f.p.onlyGoes(l.back()) && len(f.before(l.back())) == 1 {
+		l.test--
+	}
+	ways := 0
+	for _, from := range f.before(l.head()) {
+		ways += int(number(f.inside[from] == f.inside[l.head()]))
+	}
+	if ways != 1 {
+		return
+	}
+	if l.count, l.counted = f.p.counterOf(l); l.counted && l.test > 0 {
+		f.moving(l)
+	}
+}
+
+// maxMove bounds what a trip adds to a register that is [loop.moving].
+const maxMove = 1 << 16
+
+// moving finds the registers that the end of each trip adds a constant to, and nothing else writes.
+func (f *loopFinder) moving(l *loop) {
+	p := f.p
+	sums, _ := p.Blocks[l.blocks[l.test]].steps(true)
+	for r, s := range sums {
+		if s.reg == Reg(r) && s.steps != 0 && max(s.steps, -s.steps) < maxMove {
+			l.moving |= bit(Reg(r))
+			l.moves[r] = s.steps
+		}
+	}
+	for _, block := range l.blocks[:l.test] {
+		b := &p.Blocks[block]
+		_, written := b.steps(true)
+		if in := b.Last(); in != nil && in.Op >= Atomic { // it reads registers as they are
+			written |= in.Reads()
+		}
+		l.moving &^= written
+	}
+	if !p.does(PassBlocks) { // nobody knows what is read behind the loop
+		l.moving = 0
+	}
+	for _, block := range l.blocks[:l.test] {
+		for _, to := range f.p.flows[block].successors() {
+			l.exits += int32(number(to >= 0 && f.inside[to] != f.inside[l.head()] && p.Blocks[to].LiveIn&l.moving != 0))
+		}
+	}
+}
+
+// counterOf returns what counts the trips of a loop that goes back in one place.
 func (p *Program) counterOf(l *loop) (c counter, ok bool) {
-	b := &p.Blocks[l.head()]
+	b := &p.Blocks[l.blocks[l.test]]
 	in := b.Last()
 	if in == nil || in.Op != Jump {
 		return c, false
 	}
+	on := l.blocks[(int(l.test)+1)%len(l.blocks)]
 	switch {
-	case in.Cond == asm.JNE && in.Target == l.back() && b.Next != l.back():
-	case in.Cond == asm.JEq && in.Target != l.back() && b.Next == l.back():
+	case in.Cond == asm.JNE && in.Target == on && b.Next != on:
+	case in.Cond == asm.JEq && in.Target != on && b.Next == on:
 	default:
 		return c, false
 	}
@@ -43,15 +89,23 @@ func (p *Program) counterOf(l *loop) (c counter, ok bool) {
 		return c, false
 	}
 	from, written := b.steps(in.Wide)
-	if written.Has(in.B) {
+	count := from[in.A]
+	if count.reg == None || from[count.reg] != count { // what is compared is what the next trip begins with
 		return c, false
 	}
-	c.reg, c.step = from[in.A].reg, from[in.A].steps
-	if c.step < 0 {
-		c.step = -c.step
+	for i, block := range l.blocks[:l.test] { // in front of it, the head may add to the counter too
+		sums, writes := p.Blocks[block].steps(in.Wide)
+		if i == 0 && sums[count.reg].reg == count.reg {
+			count.steps += sums[count.reg].steps
+			writes &^= bit(count.reg)
+		}
+		if writes.Has(count.reg) {
+			return c, false
+		}
+		written |= writes
 	}
-	// What is compared is what the next trip begins with.
-	ok = c.reg != None && from[c.reg] == from[in.A] && c.step > 0 && c.step <= maxStep && c.step&(c.step-1) == 0
+	c.reg, c.step = count.reg, max(count.steps, -count.steps)
+	ok = !written.Has(in.B) && c.step > 0 && c.step <= maxStep && c.step&(c.step-1) == 0
 	return c, ok
 }
 

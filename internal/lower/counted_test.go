@@ -33,7 +33,7 @@ func TestCounterOf(t *testing.T) {
 		p := build(t, "r0 = 0; r2 = 0; r3 = 40; l: "+c.loop+"; out: exit", Env{})
 		loops := p.innermostLoops()
 		require.Len(t, loops, 1, c.name)
-		require.Equal(t, c.want.step != 0, loops[0].joined, c.name)
+		require.Equal(t, c.want.step != 0, loops[0].counted, c.name)
 		if c.want.step != 0 {
 			require.Equal(t, c.want, loops[0].count, c.name)
 		}

@@ -1,6 +1,10 @@
 package lower
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/sandbpf/sandbpf/asm"
+)
 
 // What is repeated in front of a loop: small innermost loops, the smaller the more often.
 const (
@@ -21,16 +25,27 @@ type loop struct {
 	copies int32
 	need   int64 // how much a slice must have left for all copies, as the head counts
 	tail   int32 // how many of the last blocks are laid out in front of the head
-	count  counter
-	joined bool // the copies become one block, since count says which of them is the last trip
+	// If trips are counted, the last copy alone has a last trip: the others go on, in one block, from the one
+	// that ends a trip, number test, to the head.
+	counted bool
+	count   counter
+	test    int32
+	// Registers to which the end of each trip adds a constant, and which. Copies leave that to the last one, and have the
+	// constants in what they compute.
+	moving Regs
+	moves  [asm.NumRegisters]int64
+	exits  int32 // ways out of the loop, but for that at the end of a trip, on which somebody reads one of them
 }
 
 func (l *loop) head() int32 { return l.blocks[0] }
 
+// back returns the block that leads back to the head: that which ends a trip, or one that only goes there.
+func (l *loop) back() int32 { return l.blocks[len(l.blocks)-1] }
+
 // size returns how many blocks the copies are.
 func (l *loop) size() int32 {
-	if l.joined {
-		return int32(len(l.blocks))
+	if l.counted {
+		return l.copies*l.test + int32(len(l.blocks)) - l.test + (l.copies-1)*l.exits
 	}
 	return l.copies * int32(len(l.blocks))
 }
@@ -139,6 +154,9 @@ func (f *loopFinder) predecessors() {
 	})
 }
 
+// before returns where control comes to a block from.
+func (f *loopFinder) before(block int32) []int32 { return f.preds[f.first[block]:f.first[block+1]] }
+
 // collect adds the loop with a head, if it is one of those that are repeated.
 func (f *loopFinder) collect(h int32) {
 	if !f.member(h) {
@@ -148,7 +166,7 @@ func (f *loopFinder) collect(h int32) {
 	body, n := append(f.p.memory.ints.cut(maxLoopBlocks)[:0], h), len(f.p.Blocks[h].Ins)
 	for i := 0; i < len(body) && n <= maxLoopInsns; i++ {
 		to := body[i]
-		for _, from := range f.preds[f.first[to]:f.first[to+1]] {
+		for _, from := range f.before(to) {
 			if f.inside[from] == h+1 || to == h && !f.below(from, h) {
 				continue
 			}
@@ -182,8 +200,8 @@ func (f *loopFinder) collect(h int32) {
 	if l.copies == 1 {
 		l.tail = f.tail(l.blocks)
 	}
-	if l.copies > 1 && (len(body) == 1 || len(body) == 2 && f.p.onlyGoes(l.blocks[1])) {
-		l.count, l.joined = f.p.counterOf(&l)
+	if l.copies > 1 {
+		f.counts(&l)
 	}
 	f.loops = append(f.loops, l)
 }
@@ -220,7 +238,7 @@ func (f *loopFinder) need(body []int32, copies int32) int64 {
 // lead to. In front of the head, all these ways jump there, and nothing from there on.
 func (f *loopFinder) tail(blocks []int32) int32 {
 	for i := len(blocks) - 1; i > 0; i-- {
-		if b := blocks[i]; f.first[b+1]-f.first[b] > 1 {
+		if len(f.before(blocks[i])) > 1 {
 			return int32(len(blocks) - i)
 		}
 	}

@@ -103,7 +103,7 @@ func (u *unroller) repeat(l *loop) {
 	edge := Block{Start: head.Start, End: head.Start, Func: head.Func, Next: firstCopy, LoopHead: head.LoopHead, Guard: true,
 		LiveIn: head.LiveIn, LiveOut: head.LiveIn}
 	in := Ins{Op: Guard, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: u.slow[l.head()]}
-	if l.joined {
+	if l.counted {
 		in.A, in.B, in.Disp, in.Scale = l.count.reg, l.count.limit, l.count.limitAt, uint8(l.count.step)*uint8(l.copies)
 	}
 	edge.Ins = append(p.room(1), in)
@@ -112,8 +112,11 @@ func (u *unroller) repeat(l *loop) {
 	in = Ins{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}
 	edge.Ins = append(p.room(1), in)
 	switch {
-	case l.joined:
+	case l.counted && l.test == 0:
 		u.join(l, firstCopy+l.size())
+	case l.counted:
+		u.copyTrips(l, firstCopy, edge)
+		return
 	case l.tail > 0:
 		u.copyTail(l, edge)
 		return
@@ -129,12 +132,7 @@ func (u *unroller) join(l *loop, back int32) {
 	body := b.Ins[:len(b.Ins)-1]
 	ins := u.p.room(int(l.copies) * (len(b.Ins) + 1))
 	for range l.copies - 1 {
-		ins = append(ins, body...)
-		for i, old := range l.blocks { // with a jump at the end of each
-			next := l.blocks[(i+1)%len(l.blocks)]
-			ins = append(ins, Ins{Op: Hop, Dst: None, A: None, B: None, Index: None, Slot: u.p.Blocks[old].Last().Slot,
-				Imm: int64(u.p.Blocks[next].Start)})
-		}
+		ins = u.hops(append(ins, body...), l)
 	}
 	b.Ins = append(ins, b.Ins...)
 	b.Fast, b.LoopHead, b.Joined = true, true, true
@@ -179,6 +177,128 @@ func (u *unroller) copyBlocks(l *loop, firstCopy int32) {
 	for _, old := range l.blocks {
 		u.copied[old] = 0
 	}
+}
+
+// copyTrips adds the copies of a loop whose trips are counted, of several blocks, and repeat, which leads back. In
+// a copy, the registers that move hold what they did in the first one, up to its end or a way out.
+func (u *unroller) copyTrips(l *loop, firstCopy int32, repeat Block) {
+	for i, old := range l.blocks {
+		u.copied[old] = firstCopy + int32(i)
+	}
+	back := firstCopy + l.copies*l.test + int32(len(l.blocks)) - l.test
+	c, outs := int32(0), []Block(nil)
+	within := func(to int32) int32 {
+		switch {
+		case to == l.head():
+			return back
+		case u.copied[to] != 0:
+			return u.copied[to] + c*l.test
+		}
+		return u.moved[to]
+	}
+	leaving := func(to int32) int32 {
+		live := u.p.Blocks[to].LiveIn
+		if c == 0 || u.copied[to] != 0 || live&l.moving == 0 {
+			return within(to)
+		}
+		out := Block{Start: u.p.Blocks[to].Start, End: u.p.Blocks[to].Start, Func: repeat.Func, Next: u.moved[to], Fast: true, LiveIn: live, LiveOut: live}
+		out.Ins = u.move(nil, l, live, int64(c), out.Start)
+		outs = append(outs, out)
+		return back + int32(len(outs))
+	}
+	for c = range l.copies {
+		for i, old := range l.blocks[:l.test] {
+			if i == 0 && c > 0 {
+				u.joinTrips(l, int64(c), leaving)
+			} else {
+				u.copyMoving(old, l, c, leaving)
+			}
+		}
+	}
+	c = l.copies - 1
+	u.copyEnd(l, int64(c), within)
+	for _, old := range l.blocks {
+		u.copied[old] = 0
+	}
+	u.blocks = append(append(u.blocks, repeat), outs...)
+}
+
+// move appends additions to those registers of a set that move, of what so many trips add.
+func (u *unroller) move(ins []Ins, l *loop, set Regs, trips int64, slot int32) []Ins {
+	for left := l.moving & set; left != 0 && trips != 0; left &= left - 1 {
+		r := left.first()
+		ins = append(ins, Ins{Op: Add, Wide: true, Dst: r, A: r, B: None, Index: None, Slot: slot, Imm: trips * l.moves[r]})
+	}
+	return ins
+}
+
+// copyMoving adds a copy of a block in front of the end of a trip, number c.
+func (u *unroller) copyMoving(old int32, l *loop, c int32, to func(to int32) int32) {
+	b := u.p.Blocks[old]
+	reads := Regs(0)
+	for i := range b.Ins {
+		reads |= b.Ins[i].Reads()
+	}
+	if reads &= l.moving; c == 0 || reads == 0 {
+		u.copyBlock(old, c == 0 && old == l.head(), to)
+		return
+	}
+	body, last := b.split()
+	b.Ins = u.p.room(len(b.Ins) + 2*asm.NumRegisters)
+	b.Ins = append(u.move(b.Ins, l, reads, int64(c), b.Start), body...)
+	b.Ins = append(u.move(b.Ins, l, reads, -int64(c), b.Start), last...)
+	u.addJoined(b, to)
+}
+
+// split returns the instructions of a block, and that which ends it.
+func (b *Block) split() (body, last []Ins) {
+	n := len(b.Ins)
+	if n > 0 && b.Ins[n-1].Op >= Atomic {
+		n--
+	}
+	return b.Ins[:n], b.Ins[n:]
+}
+
+// joinTrips adds the end of one trip and the head of the next, number c, as one block.
+func (u *unroller) joinTrips(l *loop, c int64, to func(to int32) int32) {
+	end, head := &u.p.Blocks[l.blocks[l.test]], &u.p.Blocks[l.head()]
+	b := *head
+	b.Start, b.LiveIn, b.Origin = end.Start, end.LiveIn, end.Origin
+	body, last := head.split()
+	b.Ins = u.p.room(len(end.Ins) + 1 + len(head.Ins) + 2*asm.NumRegisters)
+	b.Ins = u.move(b.Ins, l, l.moving, c-1, b.Start)
+	b.Ins = u.hops(append(b.Ins, end.Ins[:len(end.Ins)-1]...), l)
+	b.Ins = append(u.move(append(b.Ins, body...), l, l.moving, -c, b.Start), last...)
+	u.addJoined(b, to)
+}
+
+// copyEnd adds the end of the last trip.
+func (u *unroller) copyEnd(l *loop, c int64, to func(to int32) int32) {
+	b := u.p.Blocks[l.blocks[l.test]]
+	ins := u.p.room(len(b.Ins) + asm.NumRegisters)
+	b.Ins = append(u.move(ins, l, l.moving, c, b.Start), b.Ins...)
+	u.addJoined(b, to)
+	if int(l.test)+1 < len(l.blocks) {
+		u.copyBlock(l.back(), false, to)
+	}
+}
+
+// addJoined adds a block that is to be optimised again.
+func (u *unroller) addJoined(b Block, to func(to int32) int32) {
+	b.Fast, b.LoopHead, b.Joined = true, false, true
+	redirect(&b, to)
+	straighten(&b, int32(len(u.blocks)))
+	u.blocks = append(u.blocks, b)
+}
+
+// hops appends the jumps at the end of a trip that lead to the next one.
+func (u *unroller) hops(ins []Ins, l *loop) []Ins {
+	for i := int(l.test); i < len(l.blocks); i++ {
+		next := l.blocks[(i+1)%len(l.blocks)]
+		ins = append(ins, Ins{Op: Hop, Dst: None, A: None, B: None, Index: None, Slot: u.p.Blocks[l.blocks[i]].Last().Slot,
+			Imm: int64(u.p.Blocks[next].Start)})
+	}
+	return ins
 }
 
 // copyTail adds the one copy of a loop whose tail, with what leads back, is in front of its head.
