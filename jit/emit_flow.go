@@ -85,8 +85,8 @@ func (e *emitter) closes(target int32) bool {
 // guard decides whether the copies of a loop are run. There, R12 is what the slice has left beyond
 // what they take.
 func (e *emitter) guard(in *lower.Ins) {
-	if in.A != lower.None {
-		e.multiple(in)
+	if in.Disp != 0 {
+		e.last(&e.p.Counters[in.Disp-1], in.Target, true)
 	}
 	fast := e.entry[e.p.Blocks[e.block].Next]
 	e.countWithFlags(e.pending - fast)
@@ -96,24 +96,54 @@ func (e *emitter) guard(in *lower.Ins) {
 	e.Jcc(amd64.S, s.label)
 }
 
-// multiple goes to the loop as it was if the distance of its counter from the limit is no multiple of
-// all steps of the copies.
-func (e *emitter) multiple(in *lower.Ins) {
-	rest := int32(in.Scale) - 1
-	switch {
-	case in.B != lower.None:
-		e.Mov(amd64.W32, scratch, reg(in.A))
-		e.RR(amd64.Sub, amd64.W32, scratch, reg(in.B))
-		e.TestImm(amd64.W32, scratch, rest)
-	case in.Disp&rest == 0:
-		e.TestImm(amd64.W32, reg(in.A), rest)
-	default:
-		e.Lea(amd64.W32, scratch, amd64.At(reg(in.A), -in.Disp))
-		e.TestImm(amd64.W32, scratch, rest)
-	}
-	s := stub{label: e.NewLabel(), count: e.pending - e.entry[in.Target], block: in.Target}
+// last goes to the loop as it was if a copy other than the last may be the last trip. What enters the loop knows nothing yet;
+// what comes back has been told by the last copy that there is another trip.
+func (e *emitter) last(c *lower.Counter, loop int32, enters bool) {
+	s := stub{label: e.NewLabel(), count: e.pending - e.entry[loop], block: loop}
 	e.stubs = append(e.stubs, s)
-	e.Jcc(amd64.NE, s.label)
+	w, r := width(c.Wide), reg(c.Reg)
+	step := max(c.Step, -c.Step)
+	if c.Aligned() {
+		if c.Limit == lower.None && c.LimitAt&(step*c.Copies-1) == 0 {
+			e.TestImm(amd64.W32, r, step*c.Copies-1)
+		} else {
+			e.beyond(c, amd64.W32, 0)
+			e.TestImm(amd64.W32, scratch, step*c.Copies-1)
+		}
+		e.Jcc(amd64.NE, s.label)
+		return
+	}
+	if enters && c.Cond != asm.JNE {
+		if c.Limit == lower.None {
+			e.RI(amd64.Cmp, w, r, c.LimitAt)
+		} else {
+			e.RR(amd64.Cmp, w, r, reg(c.Limit))
+		}
+		e.Jcc(conditionOf[c.Cond].Not(), s.label)
+	}
+	// The trips that must not be the last begin with distances from the limit that are not 0, and less than all
+	// steps: those are made the numbers from 0 on.
+	all := step * (c.Copies - 1)
+	if c.Step > 0 {
+		e.beyond(c, w, all)
+	} else {
+		e.beyond(c, w, -1)
+	}
+	e.RI(amd64.Cmp, w, scratch, all)
+	e.Jcc(amd64.B, s.label)
+}
+
+// beyond computes how far a counter is beyond its limit, and so much more.
+func (e *emitter) beyond(c *lower.Counter, w amd64.Width, more int32) {
+	if c.Limit == lower.None {
+		e.Lea(w, scratch, amd64.At(reg(c.Reg), more-c.LimitAt))
+		return
+	}
+	e.Mov(w, scratch, reg(c.Reg))
+	e.RR(amd64.Sub, w, scratch, reg(c.Limit))
+	if more != 0 {
+		e.RI(amd64.Add, w, scratch, more)
+	}
 }
 
 // backTo takes n instructions off the slice and goes to a block if some are left.
@@ -145,6 +175,9 @@ func (e *emitter) repeats(block int32) bool {
 		return false
 	}
 	slow, fast := e.p.Blocks[block].Next, in.Target
+	if in.Disp != 0 {
+		e.last(&e.p.Counters[in.Disp-1], slow, false)
+	}
 	e.countWithFlags(e.pending - e.entry[fast])
 	s := stub{label: e.NewLabel(), count: e.entry[fast] - e.entry[slow], block: slow}
 	e.stubs = append(e.stubs, s)

@@ -2,19 +2,6 @@ package lower
 
 import "github.com/sandbpf/sandbpf/asm"
 
-// counter is what counts the trips of a loop: the loop goes on until the register has
-// come to the limit, by steps of a power of two. If the distance is a multiple of all the steps
-// of the copies, no copy but the last one can be the last trip.
-type counter struct {
-	reg     Reg
-	step    int64 // its amount
-	limit   Reg   // None: limitAt
-	limitAt int32
-}
-
-// maxStep is the largest step, so that the steps of all copies fit into Ins.Scale.
-const maxStep = 255 / maxCopies
-
 // onlyGoes reports whether a block is a jump and nothing else.
 func (p *Program) onlyGoes(block int32) bool {
 	ins := p.Blocks[block].Ins
@@ -34,13 +21,14 @@ func (f *loopFinder) counts(l *loop) {
 	if ways != 1 {
 		return
 	}
-	if l.count, l.counted = f.p.counterOf(l); l.counted && l.test > 0 {
+	l.count, l.counted = f.p.counterOf(l)
+	if l.test > 0 {
+		// Loops that branch and go on while less than a number that is not known are short as a rule: copies that
+		// all look at it are worth more.
+		l.counted = l.counted && (l.count.Limit == None || l.count.Cond == asm.JNE)
 		f.moving(l)
 	}
 }
-
-// maxMove bounds what a trip adds to a register that is [loop.moving].
-const maxMove = 1 << 16
 
 // moving finds the registers that the end of each trip adds a constant to, and nothing else writes.
 func (f *loopFinder) moving(l *loop) {
@@ -71,25 +59,25 @@ func (f *loopFinder) moving(l *loop) {
 }
 
 // counterOf returns what counts the trips of a loop that goes back in one place.
-func (p *Program) counterOf(l *loop) (c counter, ok bool) {
+func (p *Program) counterOf(l *loop) (c Counter, ok bool) {
 	b := &p.Blocks[l.blocks[l.test]]
 	in := b.Last()
 	if in == nil || in.Op != Jump {
 		return c, false
 	}
+	c = Counter{Reg: in.A, Limit: in.B, LimitAt: int32(in.Imm), Wide: in.Wide, Cond: in.Cond, Copies: l.copies}
 	on := l.blocks[(int(l.test)+1)%len(l.blocks)]
 	switch {
-	case in.Cond == asm.JNE && in.Target == on && b.Next != on:
-	case in.Cond == asm.JEq && in.Target != on && b.Next == on:
-	default:
+	case in.Target == b.Next:
 		return c, false
-	}
-	c = counter{reg: None, limit: in.B, limitAt: int32(in.Imm)}
-	if in.B == None && in.Wide && in.Imm != int64(c.limitAt) {
-		return c, false
+	case in.Target != on:
+		c.Cond = opposites[c.Cond]
 	}
 	from, written := b.steps(in.Wide)
-	count := from[in.A]
+	if c.Limit != None && from[c.Limit].steps != 0 { // the other way round
+		c.Reg, c.Limit, c.Cond = c.Limit, c.Reg, mirrored[c.Cond]
+	}
+	count := from[c.Reg]
 	if count.reg == None || from[count.reg] != count { // what is compared is what the next trip begins with
 		return c, false
 	}
@@ -104,9 +92,27 @@ func (p *Program) counterOf(l *loop) (c counter, ok bool) {
 		}
 		written |= writes
 	}
-	c.reg, c.step = count.reg, max(count.steps, -count.steps)
-	ok = !written.Has(in.B) && c.step > 0 && c.step <= maxStep && c.step&(c.step-1) == 0
-	return c, ok
+	c.Reg, c.Step = count.reg, int32(count.steps)
+	return c, !written.Has(c.Limit) && count.steps == int64(c.Step) && c.ok(in.Imm)
+}
+
+// maxMove bounds what a trip adds to a register that counts trips or is [loop.moving].
+const maxMove = 1 << 16
+
+// ok reports whether c is one that can be told of whether the last of some trips is near. limit is its constant limit.
+func (c *Counter) ok(limit int64) bool {
+	if c.Limit == None && c.Wide && limit != int64(c.LimitAt) || c.Limit == None && max(c.LimitAt, -c.LimitAt) > 1<<30 {
+		return false
+	}
+	switch c.Cond {
+	case asm.JNE:
+		return c.Step != 0 && max(c.Step, -c.Step) < maxMove
+	case asm.JLT, asm.JSLT:
+		return c.Step > 0 && c.Step < maxMove
+	case asm.JGT, asm.JSGT:
+		return c.Step < 0 && c.Step > -maxMove
+	}
+	return false
 }
 
 // sum is what a register held at the beginning of a block, None if that is not known, and what

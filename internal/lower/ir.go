@@ -64,8 +64,8 @@ const (
 	LoadPacket // LD_ABS, LD_IND
 	Exit
 	Fault  // an instruction that nothing can execute
-	Guard  // to Target, the loop as it was, if fewer than Imm instructions of the slice are left, or A - (B or Disp) is no multiple of Scale
-	Repeat // to Target, the first copy, if at least Imm are left
+	Guard  // to Target, the loop as it was, if fewer than Imm instructions of the slice are left, or the trip that ends it may come too soon
+	Repeat // to Target, the first copy, if at least Imm are left, and that trip does not
 )
 
 // Ins is an instruction. It takes 32 bytes, and should not take more: how fast programs are compiled is
@@ -153,6 +153,23 @@ func (p *Program) Length(b *Block) (n int32) {
 	return n + p.Index[b.End] - from
 }
 
+// Counter is what counts the trips of a loop: it goes on while, after a trip, Reg is as Cond says beside the limit.
+type Counter struct {
+	Reg, Limit Reg        // if there is no Limit, it is LimitAt
+	LimitAt    int32      // extended with its sign
+	Wide       bool       // they are compared on 64 bits
+	Cond       asm.JumpOp // JNE, or less where Step is more than 0, or greater where it is less
+	Step       int32      // what a trip adds to Reg
+	Copies     int32      // that are made of the loop, the last of which alone looks whether its trip is the last
+}
+
+// Aligned reports whether no copy but the last is the last trip if the distance from the limit is a multiple of
+// all that the copies add, which it then is behind them too.
+func (c *Counter) Aligned() bool {
+	step := max(c.Step, -c.Step)
+	return c.Cond == asm.JNE && step&(step-1) == 0
+}
+
 // Func is a function: what begins at a block that is called, or at the entry.
 type Func struct {
 	Block    int32 // that it begins with
@@ -177,6 +194,7 @@ type Program struct {
 
 	arguments []Regs      // by index in Helpers, see argumentsOf
 	Cells     []mem.Cells // that it looks values up in
+	Counters  []Counter   // by Disp of Guard and Repeat, less one; 0 if trips are not counted
 	Shared    bool        // functions have blocks in common
 	// HasCallbacks says that helpers may call functions of the program.
 	HasCallbacks bool

@@ -28,7 +28,7 @@ type loop struct {
 	// If trips are counted, the last copy alone has a last trip: the others go on, in one block, from the one
 	// that ends a trip, number test, to the head.
 	counted bool
-	count   counter
+	count   Counter
 	test    int32
 	// Registers to which the end of each trip adds a constant, and which. Copies leave that to the last one, and have the
 	// constants in what they compute.

@@ -70,12 +70,8 @@ func (in *Ins) text() string {
 		return fmt.Sprintf("%s %d", map[Op]string{Goto: "goto", Call: "call", MayGoto: "may_goto"}[in.Op], in.Target)
 	case Guard, Repeat:
 		text := fmt.Sprintf("%s %d goto %d", map[Op]string{Guard: "guard", Repeat: "repeat"}[in.Op], in.Imm, in.Target)
-		switch {
-		case in.A == None:
-		case in.B != None:
-			text += fmt.Sprintf(", if %v - %v is no multiple of %d", in.A, in.B, in.Scale)
-		default:
-			text += fmt.Sprintf(", if %v - %d is no multiple of %d", in.A, in.Disp, in.Scale)
+		if in.Disp != 0 {
+			text += fmt.Sprintf(", counter %d", in.Disp)
 		}
 		return text
 	case Helper:

@@ -45,21 +45,21 @@ func Example() {
 	//   2: r3 = u64[r10-8]; r3 = r3 + r0; u64[r10-8] = r3; exit
 	// unrolled
 	//   0: r0 = 0; r2 = 0
-	//   1: guard 28 goto 4, if r2 - 32 is no multiple of 4
+	//   1: guard 28 goto 4, counter 1
 	//   2: r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; hop 2; r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; hop 2; r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; hop 2; r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; if r2 jeq 32 goto 5
 	//   3: repeat 28 goto 2
 	//   4: r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; if r2 jne 32 goto 1
 	//   5: r3 = u64[r10-8]; r3 = r3 + r0; u64[r10-8] = r3; exit
 	// joined
 	//   0: r0 = 0; r2 = 0
-	//   1: guard 28 goto 4, if r2 - 32 is no multiple of 4
+	//   1: guard 28 goto 4, counter 1
 	//   2: r4 = u8[r1+r2*1]; hop 2; r3 = u8[r1+r2*1+1]; r3 = r3 - r4; r4 = r4 << 5; r3 = r3 + r4; hop 2; r4 = u8[r1+r2*1+2]; r4 = r4 - r3; r3 = r3 << 5; r4 = r4 + r3; hop 2; r3 = u8[r1+r2*1+3]; r3 = r3 - r4; r4 = r4 << 5; r3 = r3 + r4; r0 = r0 * 923521; r0 = r0 + r3; r2 = r2 + 4; if r2 jeq 32 goto 5
 	//   3: repeat 28 goto 2
 	//   4: r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; if r2 jne 32 goto 1
 	//   5: r3 = u64[r10-8]; r3 = r3 + r0; u64[r10-8] = r3; exit
 	// operands
 	//   0: r0 = 0; r2 = 0
-	//   1: guard 28 goto 4, if r2 - 32 is no multiple of 4
+	//   1: guard 28 goto 4, counter 1
 	//   2: r4 = u8[r1+r2*1]; hop 2; r3 = u8[r1+r2*1+1]; r3 = r3 - r4; r4 = r4 << 5; r3 = r3 + r4; hop 2; r4 = u8[r1+r2*1+2]; r4 = r4 - r3; r3 = r3 << 5; r4 = r4 + r3; hop 2; r3 = u8[r1+r2*1+3]; r3 = r3 - r4; r4 = r4 << 5; r3 = r3 + r4; r0 = r0 * 923521; r0 = r0 + r3; r2 = r2 + 4; if r2 jeq 32 goto 5
 	//   3: repeat 28 goto 2
 	//   4: r4 = u8[r1+r2*1]; r4 = r4 - r0; r0 = r0 << 5; r0 = r4 + r0; r2 = r2 + 1; if r2 jne 32 goto 1

@@ -104,12 +104,17 @@ func (u *unroller) repeat(l *loop) {
 		LiveIn: head.LiveIn, LiveOut: head.LiveIn}
 	in := Ins{Op: Guard, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: u.slow[l.head()]}
 	if l.counted {
-		in.A, in.B, in.Disp, in.Scale = l.count.reg, l.count.limit, l.count.limitAt, uint8(l.count.step)*uint8(l.copies)
+		p.Counters = append(p.Counters, l.count)
+		in.A, in.B, in.Disp = l.count.Reg, l.count.Limit, int32(len(p.Counters))
 	}
+	counts := in
 	edge.Ins = append(p.room(1), in)
 	u.blocks = append(u.blocks, edge)
 	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
 	in = Ins{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}
+	if l.counted && !l.count.Aligned() {
+		in.A, in.B, in.Disp = counts.A, counts.B, counts.Disp
+	}
 	edge.Ins = append(p.room(1), in)
 	switch {
 	case l.counted && l.test == 0:
@@ -182,17 +187,33 @@ func (u *unroller) copyBlocks(l *loop, firstCopy int32) {
 // copyTrips adds the copies of a loop whose trips are counted, of several blocks, and repeat, which leads back. In
 // a copy, the registers that move hold what they did in the first one, up to its end or a way out.
 func (u *unroller) copyTrips(l *loop, firstCopy int32, repeat Block) {
-	for i, old := range l.blocks {
-		u.copied[old] = firstCopy + int32(i)
-	}
 	back := firstCopy + l.copies*l.test + int32(len(l.blocks)) - l.test
+	cold := u.unlikely(l)
+	nc := int32(0)
+	for _, x := range cold {
+		nc += int32(number(x))
+	}
+	nh := l.test - nc
+	back -= l.copies * nc
+	h, k := firstCopy, back+1
+	for i, old := range l.blocks {
+		if cold[i] {
+			u.copied[old] = k
+			k++
+		} else {
+			u.copied[old] = h
+			h++
+		}
+	}
 	c, outs := int32(0), []Block(nil)
 	within := func(to int32) int32 {
 		switch {
 		case to == l.head():
 			return back
+		case u.copied[to] > back:
+			return u.copied[to] + c*nc
 		case u.copied[to] != 0:
-			return u.copied[to] + c*l.test
+			return u.copied[to] + c*nh
 		}
 		return u.moved[to]
 	}
@@ -204,10 +225,13 @@ func (u *unroller) copyTrips(l *loop, firstCopy int32, repeat Block) {
 		out := Block{Start: u.p.Blocks[to].Start, End: u.p.Blocks[to].Start, Func: repeat.Func, Next: u.moved[to], Fast: true, LiveIn: live, LiveOut: live}
 		out.Ins = u.move(nil, l, live, int64(c), out.Start)
 		outs = append(outs, out)
-		return back + int32(len(outs))
+		return back + l.copies*nc + int32(len(outs))
 	}
 	for c = range l.copies {
 		for i, old := range l.blocks[:l.test] {
+			if cold[i] {
+				continue
+			}
 			if i == 0 && c > 0 {
 				u.joinTrips(l, int64(c), leaving)
 			} else {
@@ -217,10 +241,53 @@ func (u *unroller) copyTrips(l *loop, firstCopy int32, repeat Block) {
 	}
 	c = l.copies - 1
 	u.copyEnd(l, int64(c), within)
+	u.blocks = append(u.blocks, repeat)
+	for c = range l.copies {
+		for i, old := range l.blocks[:l.test] {
+			if cold[i] {
+				u.copyMoving(old, l, c, leaving)
+			}
+		}
+	}
 	for _, old := range l.blocks {
 		u.copied[old] = 0
 	}
-	u.blocks = append(append(u.blocks, repeat), outs...)
+	u.blocks = append(u.blocks, outs...)
+}
+
+// unlikely returns which blocks of a loop are reached only where two numbers are equal.
+func (u *unroller) unlikely(l *loop) []bool {
+	cold := make([]bool, len(l.blocks))
+	at := map[int32]int{}
+	hot := make([]bool, len(l.blocks))
+	for i, old := range l.blocks {
+		at[old] = i
+	}
+	hot[0] = true
+	for i, old := range l.blocks[:l.test] {
+		b := &u.p.Blocks[old]
+		next, target := hot[i], hot[i]
+		if in := b.Last(); in != nil && in.Op == Jump {
+			switch in.Cond {
+			case asm.JNE:
+				next = false
+			case asm.JEq:
+				target = false
+			}
+		}
+		if k, ok := at[b.Next]; ok && b.Next >= 0 {
+			hot[k] = hot[k] || next
+		}
+		if in := b.Last(); in != nil && in.Jumps() {
+			if k, ok := at[in.Target]; ok {
+				hot[k] = hot[k] || target
+			}
+		}
+	}
+	for i := range cold[:l.test] {
+		cold[i] = !hot[i]
+	}
+	return cold
 }
 
 // move appends additions to those registers of a set that move, of what so many trips add.
