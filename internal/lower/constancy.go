@@ -97,7 +97,7 @@ func (c *constancy) join(to int32, have Regs, values *[framePointer]int64) bool 
 func (o *optimiser) enter(b *Block) {
 	c, i := &o.p.constants, b.Origin
 	o.constIn = 0
-	if c.known == nil || c.known[i] == notReached {
+	if c.known == nil || i < 0 || c.known[i] == notReached {
 		return
 	}
 	o.constIn, o.constAt = c.known[i]&b.LiveIn, &c.values[i]

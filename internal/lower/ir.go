@@ -125,7 +125,7 @@ type Block struct {
 	Copied   bool  // there are copies of it, which are run as a rule
 	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address
-	Origin   int32 // the number of the block that it begins as, when optimiseBlocks looked at it
+	Origin   int32 // the number of the block that it begins as, when optimiseBlocks looked at it; -1 if no more
 	Back     int32 // the last block that jumps backwards to it, -1 if none does
 
 	LiveIn, LiveOut Regs

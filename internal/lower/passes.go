@@ -28,6 +28,7 @@ const (
 	PassForward                      // what was stored into the frame not loaded again
 	PassAddresses                    // base + index*scale + disp in one operand
 	PassUnroll                       // small loops repeated
+	PassSink                         // what copies compute for one way onward computed there
 	PassReassociate                  // sums of a loop's copies taken before they are added
 	PassOperands                     // loads, and stores of what was loaded, as operands
 	PassAlign                        // loops at round addresses
@@ -36,7 +37,7 @@ const (
 
 // passNames are by bit.
 var passNames = [...]string{"lookups", "calls", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
-	"merge", "lea", "forward", "addresses", "unroll", "reassociate", "operands", "align"}
+	"merge", "lea", "forward", "addresses", "unroll", "sink", "reassociate", "operands", "align"}
 
 // Passes returns each pass with its name, in their order.
 func Passes() iter.Seq2[Pass, string] {
@@ -57,5 +58,6 @@ func Run(p *Program) {
 	optimiseBlocks(p)
 	unroll(p)
 	optimiseJoined(p)
+	sink(p)
 	align(p)
 }
