@@ -166,8 +166,8 @@ type Counter struct {
 // Aligned reports whether no copy but the last is the last trip if the distance from the limit is a multiple of
 // all that the copies add, which it then is behind them too.
 func (c *Counter) Aligned() bool {
-	step := max(c.Step, -c.Step)
-	return c.Cond == asm.JNE && step&(step-1) == 0
+	all := max(c.Step, -c.Step) * c.Copies
+	return c.Cond == asm.JNE && all&(all-1) == 0
 }
 
 // Func is a function: what begins at a block that is called, or at the entry.

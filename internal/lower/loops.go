@@ -13,6 +13,7 @@ const (
 	maxUnrolled   = 32 // instructions of a loop of which there are several copies
 	maxBranching  = 48 // of one that branches: its copies never become one block, which takes time to optimise
 	maxCopies     = 4
+	maxTiny       = 8 // of one that is counted up to a constant, of which there are twice as many copies
 	// Copies of a branch are learned by the processor each for itself: loops that branch
 	// much get slower.
 	maxUnrolledBlocks = 16
@@ -195,14 +196,14 @@ func (f *loopFinder) collect(h int32) {
 	if l.copies == 1 && len(body) == 1 { // which would save nothing
 		return
 	}
-	l.need = f.need(body, l.copies)
 	l.blocks = f.order(h, body[:0])
 	if l.copies == 1 {
 		l.tail = f.tail(l.blocks)
+	} else if f.counts(&l); l.counted && l.test == 0 && n <= maxTiny && l.count.Limit == None {
+		l.copies *= 2
+		l.count.Copies = l.copies
 	}
-	if l.copies > 1 {
-		f.counts(&l)
-	}
+	l.need = f.need(l.blocks, l.copies)
 	f.loops = append(f.loops, l)
 }
 

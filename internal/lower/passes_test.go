@@ -26,7 +26,7 @@ var shows = map[Pass]string{
 	PassForward:     "*(u64 *)(r10 - 8) = r1; r0 = *(u64 *)(r10 - 8); exit",
 	PassAddresses:   "r3 = r1; r3 += 4; r0 = *(u32 *)(r3 + 8); exit",
 	PassUnroll:      "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
-	PassSink:        "r0 = 0; again: r3 = r2; r3 += 7; if r0 == 5 goto a; r0 *= r3; a: r0 += 3; r2 += 1; if r2 != 80 goto again; exit",
+	PassSink:        "r0 = 0; again: r3 = r2; r3 += 7; if r0 != 5 goto a; r0 *= r3; a: r0 += 3; r2 += 1; if r2 != 80 goto again; exit",
 	PassReassociate: "r0 = 0; r3 = r2; r3 += 64; again: r1 = *(u8 *)(r2 + 0); r0 += r1; r2 += 1; if r2 != r3 goto again; exit",
 	PassOperands:    "r0 = r1; r2 = *(u64 *)(r10 - 8); r0 ^= r2; exit",
 	PassAlign:       "r0 = 0; again: r0 += r1; if r0 < r2 goto again; exit",
