@@ -32,6 +32,7 @@ func TestCounterOf(t *testing.T) {
 		{"the head counts", "r2 += 1; if r0 == r2 goto a; r0 += r2; a: if r2 != 40 goto l", Counter{Reg: 2, Limit: None, LimitAt: 40, Wide: true, Cond: asm.JNE, Step: 1}},
 		{"the head counts too", "r2 += 1; if r0 == r2 goto a; r0 += r2; a: r2 += 3; if r2 != 40 goto l",
 			Counter{Reg: 2, Limit: None, LimitAt: 40, Wide: true, Cond: asm.JNE, Step: 4}},
+		{"set by the head", "r2 = r0; if r0 == r3 goto a; r0 += r2; a: r2 += 1; if r2 != 40 goto l", Counter{}},
 		{"on one way", "if r0 == r2 goto a; r2 += r0; a: r2 += 1; if r2 != 40 goto l", Counter{}},
 		{"on one way a constant", "if r0 == r2 goto a; r2 += 2; a: r2 += 1; if r2 != 40 goto l", Counter{}},
 		{"the limit on one way", "if r0 == r2 goto a; r3 += 2; a: r2 += 1; if r2 != r3 goto l", Counter{}},
