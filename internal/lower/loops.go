@@ -8,15 +8,15 @@ import (
 
 // What is repeated in front of a loop: small innermost loops, the smaller the more often.
 const (
-	maxLoopInsns  = 64
+	maxLoopInsns  = 96
 	maxLoopBlocks = 48
-	maxUnrolled   = 32 // instructions of a loop of which there are several copies
-	maxBranching  = 48 // of one that branches: its copies never become one block, which takes time to optimise
+	maxUnrolled   = 64 // instructions of a loop of which there are several copies
+	maxBranching  = 80 // of one that branches: its copies never become one block, which takes time to optimise
 	maxCopies     = 4
 	maxTiny       = 8 // of one that is counted up to a constant, of which there are twice as many copies
 	// Copies of a branch are learned by the processor each for itself: loops that branch
 	// much get slower.
-	maxUnrolledBlocks = 16
+	maxUnrolledBlocks = 24
 )
 
 // loop is an innermost loop that is entered at its head only: its blocks in an order in which
