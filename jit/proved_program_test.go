@@ -166,7 +166,7 @@ func (g *provedProgram) near(name string, given map[string]string) string {
 // body returns statements of a loop, some of which go on with the next trip, or leave it, or are loops.
 func (g *provedProgram) body(given map[string]string) (text string) {
 	if g.chance(20) { // many branches, of which there is one copy
-		for range 8 + g.r.IntN(4) {
+		for range 12 + g.r.IntN(4) {
 			text += g.fill("r3 = *(u8 *)(r7 + {bits})\nif r3 & 5 goto {L}\n*(u8 *)(r7 + {bits}) = {k}\n{L}:\n", map[string]string{})
 		}
 		return text

@@ -62,18 +62,18 @@ func TestManyLoops(t *testing.T) {
 // TestTail has what all ways through a loop end with in front of its head, where each jumps back
 // to once.
 func TestTail(t *testing.T) {
-	text := "r0 = 1; r2 = 0; l: if r0 == 5 goto a; if r0 == 6 goto b; r0 *= 3; " + strings.Repeat("r0 ^= r2; ", 42) + "goto e; b: r0 += 2; goto e; a: r0 += 1; e: r2 += 1; if r2 != 50 goto l; exit"
+	text := "r0 = 1; r2 = 0; l: if r0 == 5 goto a; if r0 == 6 goto b; r0 *= 3; " + strings.Repeat("r0 ^= r2; ", 80) + "goto e; b: r0 += 2; goto e; a: r0 += 1; e: r2 += 1; if r2 != 50 goto l; exit"
 	p := build(t, text, Env{})
 	require.Equal(t, int32(1), p.innermostLoops()[0].tail)
 	unroll(p)
 	align(p)
 	require.Equal(t, `r0 = 1; r2 = 0
-guard 51 goto 9
+guard 89 goto 9
 r2 = r2 + 1; if r2 jeq 50 goto 15
-repeat 51 goto 4
+repeat 89 goto 4
 if r0 jeq 5 goto 8
 if r0 jeq 6 goto 7
-r0 = r0 * 3; `+strings.Repeat("r0 = r0 ^ r2; ", 42)+`goto 2
+r0 = r0 * 3; `+strings.Repeat("r0 = r0 ^ r2; ", 80)+`goto 2
 `, strings.Join(strings.SplitAfter(p.text(), "\n")[:7], ""))
 	require.Equal(t, int32(4), p.Blocks[1].Next)
 	require.Equal(t, int32(2), p.Blocks[8].Next)

@@ -25,18 +25,23 @@ type trips struct {
 	rare   uint64 // by index in l.blocks: what is seldom come to
 	usual  int32  // how many blocks of a trip are not
 	repeat int32  // number of the block R
+	n      int32  // how many blocks each copy has of its own
 	outs   []Block
 }
 
 // copyTrips adds the copies of a loop, and repeat, which leads back.
 func (u *unroller) copyTrips(l *loop, firstCopy int32, repeat Block) {
-	t := trips{unroller: u, l: l}
+	t := trips{unroller: u, l: l, n: int32(len(l.blocks))}
+	if l.counted {
+		t.n = l.test
+	}
 	t.place(firstCopy)
 	for t.copy = range l.copies {
 		t.add(false)
 	}
-	t.copy = l.copies - 1
-	t.end()
+	if t.copy = l.copies - 1; l.counted {
+		t.end()
+	}
 	u.blocks = append(u.blocks, repeat)
 	for t.copy = range l.copies {
 		t.add(true)
@@ -53,7 +58,7 @@ func (t *trips) place(firstCopy int32) {
 		t.copied[old] = int32(i) + 1
 	}
 	usual := uint64(1)
-	for i, old := range t.l.blocks[:t.l.test] {
+	for i, old := range t.l.blocks[:t.n] {
 		b := &t.p.Blocks[old]
 		next, target := b.Next, int32(-1)
 		if in := b.Last(); in != nil && in.Jumps() {
@@ -72,10 +77,10 @@ func (t *trips) place(firstCopy int32) {
 			}
 		}
 	}
-	t.rare = ^usual & (1<<t.l.test - 1)
+	t.rare = ^usual & (1<<t.n - 1)
 	at := [2]int32{firstCopy, 0}
-	t.usual = t.l.test - int32(bits.OnesCount64(t.rare))
-	t.repeat = firstCopy + t.l.copies*t.usual + int32(len(t.l.blocks)) - t.l.test
+	t.usual = t.n - int32(bits.OnesCount64(t.rare))
+	t.repeat = firstCopy + t.l.copies*t.usual + int32(len(t.l.blocks)) - t.n
 	at[1] = t.repeat + 1
 	for i, old := range t.l.blocks {
 		kind := t.rare >> i & 1
@@ -86,13 +91,13 @@ func (t *trips) place(firstCopy int32) {
 
 // add adds a copy of the blocks in front of the end of a trip that are seldom come to, or are not.
 func (t *trips) add(rare bool) {
-	for i, old := range t.l.blocks[:t.l.test] {
+	for i, old := range t.l.blocks[:t.n] {
 		switch {
 		case t.rare>>i&1 != 0 != rare:
-		case i == 0 && t.copy > 0:
+		case t.copy == 0 || !t.l.counted:
+			t.copyBlock(old, t.copy == 0 && i == 0, t.to)
+		case i == 0:
 			t.joined()
-		case t.copy == 0:
-			t.copyBlock(old, i == 0, t.to)
 		default:
 			t.block(old)
 		}
@@ -103,10 +108,12 @@ func (t *trips) add(rare bool) {
 func (t *trips) to(old int32) int32 {
 	at := t.copied[old]
 	switch {
+	case old == t.l.head() && !t.l.counted && t.copy+1 < t.l.copies:
+		return at + (t.copy+1)*t.usual
 	case old == t.l.head():
 		return t.repeat
 	case at > t.repeat:
-		return at + t.copy*(t.l.test-t.usual)
+		return at + t.copy*(t.n-t.usual)
 	case at != 0:
 		return at + t.copy*t.usual
 	}
@@ -123,7 +130,7 @@ func (t *trips) onward(old int32) int32 {
 	out := Block{Start: start, End: start, Func: t.p.Blocks[t.l.head()].Func, Next: t.moved[old], Fast: true, LiveIn: live, LiveOut: live, Origin: -1}
 	out.Ins = t.move(nil, live, t.copy, start)
 	t.outs = append(t.outs, out)
-	return t.repeat + t.l.copies*(t.l.test-t.usual) + int32(len(t.outs))
+	return t.repeat + t.l.copies*(t.n-t.usual) + int32(len(t.outs))
 }
 
 // move appends additions to those registers of a set that move, of what so many trips add.

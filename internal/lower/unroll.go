@@ -119,14 +119,12 @@ func (u *unroller) repeat(l *loop) {
 	switch {
 	case l.counted && l.test == 0:
 		u.join(l, firstCopy+l.size())
-	case l.counted:
-		u.copyTrips(l, firstCopy, edge)
-		return
 	case l.tail > 0:
 		u.copyTail(l, edge)
 		return
 	default:
-		u.copyBlocks(l, firstCopy)
+		u.copyTrips(l, firstCopy, edge)
+		return
 	}
 	u.blocks = append(u.blocks, edge)
 }
@@ -156,31 +154,6 @@ func (u *unroller) join(l *loop, back int32) {
 	u.blocks = append(u.blocks, b)
 	if len(l.blocks) == 2 {
 		u.copyBlock(l.back(), false, to)
-	}
-}
-
-// copyBlocks adds the copies of a loop block by block.
-func (u *unroller) copyBlocks(l *loop, firstCopy int32) {
-	size := int32(len(l.blocks))
-	for i, old := range l.blocks {
-		u.copied[old] = firstCopy + int32(i)
-	}
-	for c := range l.copies {
-		to := func(to int32) int32 {
-			switch {
-			case to == l.head():
-				return firstCopy + (c+1)*size // the next copy, or what leads back
-			case u.copied[to] != 0:
-				return u.copied[to] + c*size
-			}
-			return u.moved[to]
-		}
-		for _, old := range l.blocks {
-			u.copyBlock(old, c == 0 && old == l.head(), to)
-		}
-	}
-	for _, old := range l.blocks {
-		u.copied[old] = 0
 	}
 }
 
