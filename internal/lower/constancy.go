@@ -12,14 +12,7 @@ const notReached = Regs(1) << framePointer
 
 // findConstants finds them, in programs that loop.
 func (p *Program) findConstants() (c constancy) {
-	if !p.does(PassConstants) {
-		return c
-	}
-	loops := false
-	for i := range p.Blocks {
-		loops = loops || p.Blocks[i].LoopHead
-	}
-	if !loops {
+	if !p.does(PassConstants) || !p.loops {
 		return c
 	}
 	m := p.memory
@@ -96,7 +89,10 @@ func (c *constancy) join(to int32, have Regs, values *[framePointer]int64) bool 
 // registers hold: those that somebody looks at.
 func (o *optimiser) enter(b *Block) {
 	c, i := &o.p.constants, b.Origin
-	o.constIn = 0
+	o.constIn, o.narrowIn = 0, 0
+	if i >= 0 && o.p.parts != nil {
+		o.parts, o.narrowIn = o.p.parts[i], b.LiveIn
+	}
 	if c.known == nil || i < 0 || c.known[i] == notReached {
 		return
 	}

@@ -42,6 +42,9 @@ func (p *Program) summarise(block int32) {
 		read |= reads &^ written
 		written |= writes
 		gives &^= writes
+		if in.Op == And && in.B == None && (in.Imm == 0xff || in.Imm == 0xffff) || in.Op == Zext {
+			p.masks = true
+		}
 		if in.Op == Mov && in.B == None {
 			gives |= dst
 			m.values[in.Dst] = in.constant()

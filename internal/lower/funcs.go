@@ -26,7 +26,7 @@ func (b *builder) functions() {
 	for i := range b.Blocks {
 		b.Blocks[i].Dead = b.Blocks[i].Dead || seen[i] == 0
 		if to := b.flows[i].target; to >= 0 && to <= int32(i) {
-			b.Blocks[to].LoopHead = true
+			b.Blocks[to].LoopHead, b.loops = true, true
 		}
 	}
 }

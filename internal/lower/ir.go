@@ -208,8 +208,11 @@ type Program struct {
 	ReadsAnywhere bool
 	Without       Pass // passes that are left out
 
-	flows     []flow    // by block, until blocks are unrolled
-	constants constancy // as optimiseBlocks has found them
+	flows     []flow          // by block, until blocks are unrolled
+	constants constancy       // as optimiseBlocks has found them
+	parts     []registerParts // the same; nil if nothing is known
+	loops     bool            // some jump goes backwards
+	masks     bool            // some operation leaves the low byte of a number, or two
 	memory    *memory
 }
 

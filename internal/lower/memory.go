@@ -9,23 +9,25 @@ import (
 // memory is what programs are made in, one after the other: on a heap that grows for each, most
 // of the time would go into its pages.
 type memory struct {
-	program   Program
-	split     prog.Split
-	optimiser optimiser
-	fuser     fuser
-	blocks    stock[Block]
-	ins       stock[Ins]
-	flows     stock[flow]
-	ints      stock[int32]
-	bools     stock[bool]
-	regs      stock[Regs]
-	consts    stock[[framePointer]int64]
-	path      []step // of a walk through blocks
-	loops     []loop
-	heads     []int32 // of loops
-	work      []int32 // see explore
-	literals  []int64 // see flow.constants
-	values    [framePointer]int64
+	program    Program
+	split      prog.Split
+	optimiser  optimiser
+	fuser      fuser
+	blocks     stock[Block]
+	ins        stock[Ins]
+	flows      stock[flow]
+	ints       stock[int32]
+	bools      stock[bool]
+	regs       stock[Regs]
+	parts      stock[registerParts]
+	narrowings stock[narrowing]
+	consts     stock[[framePointer]int64]
+	path       []step // of a walk through blocks
+	loops      []loop
+	heads      []int32 // of loops
+	work       []int32 // see explore
+	literals   []int64 // see flow.constants
+	values     [framePointer]int64
 }
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
@@ -48,6 +50,8 @@ func (p *Program) Free() {
 	m.ints.reset()
 	m.bools.reset()
 	m.regs.reset()
+	m.parts.reset()
+	m.narrowings.reset()
 	m.consts.reset()
 	memories.Put(m)
 }

@@ -6,7 +6,7 @@ func optimiseBlocks(p *Program) {
 		return
 	}
 	p.liveness()
-	p.constants = p.findConstants()
+	p.constants, p.parts = p.findConstants(), p.findParts()
 	for _, f := range p.Funcs { // which calls ask for
 		p.Blocks[f.Block].LiveIn = p.flows[f.Block].liveIn
 	}

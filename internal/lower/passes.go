@@ -15,6 +15,7 @@ const (
 	PassLookups     Pass = 1 << iota // array lookups and small helpers without a call
 	PassCalls                        // small functions in the place of their calls
 	PassConstants                    // constants that loops have in registers known in them
+	PassParts                        // bytes and words that come from other blocks not masked
 	PassBlocks                       // copies, constants and dead code vanish within a block
 	PassExtensions                   // zero and sign extensions, 32-bit operations as 64-bit ones
 	PassRotations                    // two shifts as a rotation
@@ -36,7 +37,7 @@ const (
 )
 
 // passNames are by bit.
-var passNames = [...]string{"lookups", "calls", "constants", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
+var passNames = [...]string{"lookups", "calls", "constants", "parts", "blocks", "extensions", "rotations", "strength", "sums", "muladd", "popcount", "lowest",
 	"merge", "lea", "forward", "addresses", "unroll", "sink", "reassociate", "operands", "align"}
 
 // Passes returns each pass with its name, in their order.

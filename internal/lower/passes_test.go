@@ -13,6 +13,7 @@ var shows = map[Pass]string{
 	PassLookups:     "call bpf_get_smp_processor_id; exit",
 	PassCalls:       "r1 = 3; call f; exit; f: r0 = r1; exit",
 	PassConstants:   "r3 = 7; again: r1 += r3; r2 -= 1; if r2 != 0 goto again; r0 = r1; exit",
+	PassParts:       "r0 = 0; r3 = 0; again: r4 = r3; r4 &= 255; r0 += r4; r3 = *(u8 *)(r1 + 0); r1 += 1; if r0 < 99 goto again; exit",
 	PassBlocks:      "r3 = r1; r0 = r3; exit",
 	PassExtensions:  "r0 = r1; r0 <<= 32; r0 >>= 32; exit",
 	PassRotations:   "r3 = r1; r3 <<= 13; r0 = r1; r0 >>= 51; r0 |= r3; exit",

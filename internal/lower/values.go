@@ -46,8 +46,11 @@ type optimiser struct {
 	// What each register holds, and noValue for None: see cell.
 	cur [1 << 5]value
 	// The registers that hold constants at the beginning, and which.
-	constIn   Regs
-	constAt   *[framePointer]int64
+	constIn Regs
+	constAt *[framePointer]int64
+	// The registers of which parts are known at the beginning, and which.
+	narrowIn  Regs
+	parts     registerParts
 	info      []info // by value
 	nodes     []node
 	loaded    []loaded // constants that are in registers
@@ -147,6 +150,10 @@ func (o *optimiser) begin(b *Block) {
 	o.b, o.nodes, o.loaded, o.cur = b, o.nodes[:0], o.loaded[:0], atBegin.cur
 	o.stored, o.found = o.stored[:0], o.found[:0]
 	o.info = append(o.info[:0], atBegin.info[:]...)
+	for left := o.narrowIn; left != 0; left &= left - 1 {
+		r := left.first()
+		o.info[initial(r)].bits = partBits[o.parts.of(r)]
+	}
 	for left := o.constIn; left != 0; left &= left - 1 {
 		r := left.first()
 		i := &o.info[initial(r)]
