@@ -44,9 +44,11 @@ func TestNarrows(t *testing.T) {
 		{"bytes turned round", "r0 = r1; r0 = be16 r0", allBits, 0xffff},
 		{"two bytes", "r0 = r1; r0 = le16 r0", allBits, 0xffff},
 		{"the last counts", "r0 = 5; r0 = *(u64 *)(r2 + 0)", allBits, allBits},
+		{"a helper", "r0 = 5; call bpf_get_prandom_u32", allBits, allBits},
+		{"a function", "r0 = 5; r1 = 1; call f", allBits, allBits},
 		{"fetched", "r0 = 5; r0 = atomic_fetch_add((u64 *)(r2 + 0), r0)", allBits, allBits},
 	} {
-		p := build(t, c.block+"; if r1 == 7 goto l; l: r0 = 0; exit", Env{})
+		p := build(t, c.block+"; if r1 == 7 goto l; l: r0 = 0; exit; f: if r1 == 0 goto m; r0 = 1; m: exit", Env{})
 		in := allRegisterParts &^ (registerParts(allParts) << (3 * asm.R1))
 		in |= registerParts(partsOf(c.before)) << (3 * asm.R1)
 		at := p.narrows(&p.Blocks[0])
