@@ -26,6 +26,8 @@ func (f *loopFinder) counts(l *loop) {
 		// Loops that branch and go on while less than a number that is not known are short as a rule: copies that
 		// all look at it are worth more.
 		l.counted = l.counted && (l.count.Limit == None || l.count.Cond == asm.JNE)
+	}
+	if l.counted {
 		f.moving(l)
 	}
 }

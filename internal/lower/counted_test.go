@@ -146,3 +146,14 @@ r4 = u8[r4+1]?; r0 = r0 + r4
 r3 = r3 + 1; if r3 jne 640 goto 1
 exit`, p.text())
 }
+
+// TestGoesOn has what a loop goes on with in line, be it where numbers are equal.
+func TestGoesOn(t *testing.T) {
+	p := build(t, "r0 = 0; r3 = 0; l: r4 = r1; r4 += r3; r6 = *(u8 *)(r4 + 0); if r6 != r2 goto out; r0 += r6; if r0 > 9 goto m; r0 ^= 3; "+
+		"m: r3 += 1; if r3 != 640 goto l; out: exit", Env{})
+	Run(p)
+	require.Contains(t, p.text(), `r6 = u8[r1+r3*1]?; if r6 jne r2 goto 20
+r0 = r0 + r6; if r0 jgt 9 goto 5
+r0 = r0 ^ 3
+hop 2; r6 = u8[r1+r3*1+1]?; if r6 jne r2 goto 20`)
+}

@@ -22,8 +22,8 @@
 // are proved need no check, fields of the context with pointers are loaded from where those are. Lookups in arrays and
 // some small helpers become instructions, small functions part of the block that calls them.
 // A block's flow (see flow.go) is the summary of it that walks over all blocks read: which registers matter where
-// (liveness), which hold constants (constancy.go), which blocks are loops (loops.go). The number of such walks is
-// bounded, so that compiling is linear in the size of the program.
+// (liveness), which hold constants (constancy.go), or bytes and words (parts.go), which blocks are loops (loops.go). The number
+// of such walks is bounded, so that compiling is linear in the size of the program.
 //
 // # Blocks
 //
@@ -35,9 +35,12 @@
 // # Loops
 //
 // unroll puts copies of small innermost loops in front of them. Copies do not look at the
-// instruction budget: a guard does for all, and when it is too short, the loop runs as it was. Where the number of
-// trips is known to be a multiple, the copies become one block, which is rewritten again: what each trip adds is added
-// once, products are taken out of the chain from trip to trip (reassociate.go, horner.go).
+// instruction budget: a guard does for all, and when it is too short, the loop runs as it was. Where trips are
+// counted (counted.go), the guard looks whether the last is near, and the copies but the last do not. Those of a loop without
+// branches become one block, which is rewritten again: what each trip adds is added once, products are
+// taken out of the chain from trip to trip (reassociate.go, horner.go). Those of a loop that branches (trips.go) share what
+// ends one trip and begins the next, add to the counter once, and have what is seldom come to behind the loop,
+// where sink moves what is computed for that alone (sink.go).
 //
 // # Last
 //

@@ -122,6 +122,7 @@ type Block struct {
 	Dead     bool  // nothing comes here
 	Fast     bool  // a copy in which the budget need not be looked at: see unroll
 	Guard    bool  // it decides whether copies are run
+	Rare     bool  // a copy that is seldom come to
 	Copied   bool  // there are copies of it, which are run as a rule
 	Joined   bool  // it has been put together of others, and not been optimised since
 	Align    bool  // it should begin at a round address

@@ -1,9 +1,7 @@
 package lower
 
-import "github.com/sandbpf/sandbpf/asm"
-
-// sink moves what a block of a loop's copies computes for one of two ways onward there, if nothing else leads to where
-// that way goes:
+// sink moves what a block of a loop's copies computes for one of two ways onward there, if that is seldom come to, and
+// nothing else leads there:
 //
 //	r7 = r0; r8 = r1 + r2; r9 = u8[r1+r2]; if r9 jeq r6 goto 8
 //	8: r0 = r7 + 1; r8 = u8[r8+1]; ...
@@ -28,20 +26,14 @@ func sink(p *Program) {
 	for i := range p.Blocks {
 		b := &p.Blocks[i]
 		in := b.Last()
-		if !b.Fast || b.Dead || in == nil || in.Op != Jump || b.Next < 0 || in.Target == b.Next {
+		if !b.Fast || b.Rare || b.Dead || in == nil || in.Op != Jump || b.Next < 0 || in.Target == b.Next {
 			continue
 		}
-		equal, other := in.Target, b.Next
-		switch in.Cond {
-		case asm.JEq:
-		case asm.JNE:
-			equal, other = other, equal
-		default:
-			continue
-		}
-		to := &p.Blocks[equal]
-		if to.Fast && ways[equal] == 1 && p.sinkInto(b, to, p.Blocks[other].LiveIn) {
-			o.optimise(to)
+		for _, way := range [...][2]int32{{b.Next, in.Target}, {in.Target, b.Next}} {
+			to := &p.Blocks[way[0]]
+			if to.Rare && ways[way[0]] == 1 && p.sinkInto(b, to, p.Blocks[way[1]].LiveIn) {
+				o.optimise(to)
+			}
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/sandbpf/sandbpf/asm"
 )
 
-// trips makes the copies of a loop of several blocks whose trips are counted. For one of blocks h to e, the last of which
+// trips makes the copies of a loop of several blocks. For one whose trips are counted, of blocks h to e, the last of which
 // ends a trip:
 //
 //	h' m'       the first copy
@@ -17,12 +17,13 @@ import (
 //	x' x''      what is seldom come to, of all copies
 //	o           ways out of the loop
 //
-// In all copies, the registers that move hold what they do in the first, up to e" or to a way out.
+// In all copies, the registers that move hold what they do in the first, up to e" or to a way out. If trips are not
+// counted, each copy has all blocks, and goes on to the head of the next.
 type trips struct {
 	*unroller
 	l      *loop
 	copy   int32  // the one at hand, from 0 on
-	rare   uint64 // by index in l.blocks: what is seldom come to
+	rare   uint64 // by index in l.blocks, of which there are less than 64: what is seldom come to
 	usual  int32  // how many blocks of a trip are not
 	repeat int32  // number of the block R
 	n      int32  // how many blocks each copy has of its own
@@ -60,24 +61,25 @@ func (t *trips) place(firstCopy int32) {
 	usual := uint64(1)
 	for i, old := range t.l.blocks[:t.n] {
 		b := &t.p.Blocks[old]
-		next, target := b.Next, int32(-1)
-		if in := b.Last(); in != nil && in.Jumps() {
-			target = in.Target
-			switch {
-			case in.Op != Jump:
-			case in.Cond == asm.JNE:
-				next = -1
-			case in.Cond == asm.JEq:
-				target = -1
+		if usual>>i&1 == 0 {
+			continue
+		}
+		ways := t.p.flows[old].successors()
+		if ways[0] >= 0 && ways[1] >= 0 && t.copied[ways[0]] != 0 && t.copied[ways[1]] != 0 {
+			switch in := b.Last(); {
+			case in.Op == Jump && in.Cond == asm.JEq:
+				ways[0] = -1
+			case in.Op == Jump && in.Cond == asm.JNE:
+				ways[1] = -1
 			}
 		}
-		for _, to := range [...]int32{next, target} {
-			if to >= 0 && t.copied[to] != 0 && usual>>i&1 != 0 {
+		for _, to := range ways {
+			if to >= 0 && t.copied[to] != 0 {
 				usual |= 1 << (t.copied[to] - 1)
 			}
 		}
 	}
-	t.rare = ^usual & (1<<t.n - 1)
+	t.rare = ^usual & (1<<t.n - 1) // what is equal as a rule is what goes on with a loop only
 	at := [2]int32{firstCopy, 0}
 	t.usual = t.n - int32(bits.OnesCount64(t.rare))
 	t.repeat = firstCopy + t.l.copies*t.usual + int32(len(t.l.blocks)) - t.n
@@ -94,6 +96,7 @@ func (t *trips) add(rare bool) {
 	for i, old := range t.l.blocks[:t.n] {
 		switch {
 		case t.rare>>i&1 != 0 != rare:
+			continue
 		case t.copy == 0 || !t.l.counted:
 			t.copyBlock(old, t.copy == 0 && i == 0, t.to)
 		case i == 0:
@@ -101,6 +104,7 @@ func (t *trips) add(rare bool) {
 		default:
 			t.block(old)
 		}
+		t.blocks[len(t.blocks)-1].Rare = rare
 	}
 }
 
@@ -127,7 +131,7 @@ func (t *trips) onward(old int32) int32 {
 		return t.to(old)
 	}
 	start := t.p.Blocks[old].Start
-	out := Block{Start: start, End: start, Func: t.p.Blocks[t.l.head()].Func, Next: t.moved[old], Fast: true, LiveIn: live, LiveOut: live, Origin: -1}
+	out := Block{Start: start, End: start, Func: t.p.Blocks[t.l.head()].Func, Next: t.moved[old], Fast: true, Rare: true, LiveIn: live, LiveOut: live, Origin: -1}
 	out.Ins = t.move(nil, live, t.copy, start)
 	t.outs = append(t.outs, out)
 	return t.repeat + t.l.copies*(t.n-t.usual) + int32(len(t.outs))

@@ -107,26 +107,22 @@ func (u *unroller) repeat(l *loop) {
 		p.Counters = append(p.Counters, l.count)
 		in.A, in.B, in.Disp = l.count.Reg, l.count.Limit, int32(len(p.Counters))
 	}
-	counts := in
 	edge.Ins = append(p.room(1), in)
 	u.blocks = append(u.blocks, edge)
 	edge.Next, edge.Fast, edge.LoopHead, edge.Guard = u.slow[l.head()], true, false, false
-	in = Ins{Op: Repeat, Dst: None, A: None, B: None, Index: None, Slot: head.Start, Imm: l.need, Target: firstCopy}
-	if l.counted && !l.count.Aligned() {
-		in.A, in.B, in.Disp = counts.A, counts.B, counts.Disp
+	if in.Op, in.Target = Repeat, firstCopy; l.counted && l.count.Aligned() { // and still is
+		in.A, in.B, in.Disp = None, None, 0
 	}
 	edge.Ins = append(p.room(1), in)
 	switch {
 	case l.counted && l.test == 0:
 		u.join(l, firstCopy+l.size())
+		u.blocks = append(u.blocks, edge)
 	case l.tail > 0:
 		u.copyTail(l, edge)
-		return
 	default:
 		u.copyTrips(l, firstCopy, edge)
-		return
 	}
-	u.blocks = append(u.blocks, edge)
 }
 
 // join adds the copies of a loop of one block as one block.
