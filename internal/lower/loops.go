@@ -17,6 +17,9 @@ const (
 	// Copies of a branch are learned by the processor each for itself: loops that branch
 	// much get slower.
 	maxUnrolledBlocks = 24
+	// All copies together are no more than so many instructions and a quarter of the program: one of loops
+	// only would become several times as long.
+	maxAllCopies = 1 << 12
 )
 
 // loop is an innermost loop that is entered at its head only: its blocks in an order in which
@@ -63,6 +66,7 @@ type loopFinder struct {
 	first      []int32 // where in preds those of a block begin
 	inside     []int32 // one more than the head of the loop that the block was last found in
 	loops      []loop
+	room       int // how many instructions further copies may have
 }
 
 // innermostLoops returns the loops that are worth to be repeated, in the order of their heads.
@@ -73,7 +77,7 @@ func (p *Program) innermostLoops() []loop {
 	n := len(p.Blocks)
 	numbers := p.memory.ints.take(4*n + 1)
 	f := loopFinder{p: p, came: numbers[:n], left: numbers[n : 2*n], inside: numbers[2*n : 3*n], first: numbers[3*n:], isHead: p.memory.bools.take(n),
-		heads: p.memory.heads[:0], loops: p.memory.loops[:0]}
+		heads: p.memory.heads[:0], loops: p.memory.loops[:0], room: maxAllCopies + len(p.Index)/4}
 	f.walk()
 	p.memory.heads = f.heads
 	if len(f.heads) == 0 {
@@ -202,6 +206,9 @@ func (f *loopFinder) collect(h int32) {
 	} else if f.counts(&l); l.counted && l.test == 0 && n <= maxTiny && l.count.Limit == None {
 		l.copies *= 2
 		l.count.Copies = l.copies
+	}
+	if f.room -= int(l.copies) * n; f.room < 0 {
+		return
 	}
 	l.need = f.need(l.blocks, l.copies)
 	f.loops = append(f.loops, l)

@@ -80,3 +80,19 @@ r0 = r0 * 3; `+strings.Repeat("r0 = r0 ^ r2; ", 80)+`goto 2
 	require.True(t, p.Blocks[2].Align, "where jumps go")
 	require.False(t, p.Blocks[4].Align, "what follows has no padding in front")
 }
+
+// TestAllCopies bounds how long a program becomes that consists of loops.
+func TestAllCopies(t *testing.T) {
+	const n = 3000
+	text := "r0 = 0\n"
+	for i := range n {
+		text += strings.ReplaceAll("r2 = 0; l%: r0 ^= r2; r2 += 1; if r2 != 40 goto l%; ", "%", strconv.Itoa(i))
+	}
+	p := build(t, text+"exit", Env{})
+	copied := 0
+	for _, l := range p.innermostLoops() {
+		copied += int(l.copies) * len(p.Blocks[l.head()].Ins)
+	}
+	require.LessOrEqual(t, copied, maxAllCopies+len(p.Index)/4)
+	require.Greater(t, copied, maxAllCopies)
+}

@@ -32,11 +32,17 @@ type narrowing [asm.NumRegisters]struct {
 	most parts // of which no others remain
 }
 
-// narrows finds what a block does to the parts of registers.
-func (p *Program) narrows(b *Block) (at narrowing) {
+// unchanged is what a block does that does nothing.
+var unchanged = func() (at narrowing) {
 	for r := range at {
 		at[r].from, at[r].most = Reg(r), allParts
 	}
+	return at
+}()
+
+// narrows finds what a block does to the parts of registers.
+func (p *Program) narrows(b *Block) (at narrowing) {
+	at = unchanged
 	for i := range b.Ins {
 		in := &b.Ins[i]
 		if in.Op >= Atomic {
