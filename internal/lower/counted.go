@@ -22,12 +22,12 @@ func (f *loopFinder) counts(l *loop) {
 		return
 	}
 	l.count, l.counted = f.p.counterOf(l)
-	if l.test > 0 {
-		// Loops that branch and go on while less than a number that is not known are short as a rule: copies that
-		// all look at it are worth more.
-		l.counted = l.counted && (l.count.Limit == None || l.count.Cond == asm.JNE)
+	if !l.counted || l.test == 0 {
+		return
 	}
-	if l.counted {
+	// Loops that branch and go on while less than a number that is not known are short as a rule: copies that
+	// all look at it are worth more.
+	if l.counted = l.count.Limit == None || l.count.Cond == asm.JNE; l.counted {
 		f.moving(l)
 	}
 }

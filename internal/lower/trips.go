@@ -66,10 +66,10 @@ func (t *trips) place(firstCopy int32) {
 		}
 		ways := t.p.flows[old].successors()
 		if ways[0] >= 0 && ways[1] >= 0 && t.copied[ways[0]] != 0 && t.copied[ways[1]] != 0 {
-			switch in := b.Last(); {
-			case in.Op == Jump && in.Cond == asm.JEq:
+			switch b.Last().Cond { // numbers are seldom equal, unless the loop goes on there only
+			case asm.JEq:
 				ways[0] = -1
-			case in.Op == Jump && in.Cond == asm.JNE:
+			case asm.JNE:
 				ways[1] = -1
 			}
 		}
@@ -79,7 +79,7 @@ func (t *trips) place(firstCopy int32) {
 			}
 		}
 	}
-	t.rare = ^usual & (1<<t.n - 1) // what is equal as a rule is what goes on with a loop only
+	t.rare = ^usual & (1<<t.n - 1)
 	at := [2]int32{firstCopy, 0}
 	t.usual = t.n - int32(bits.OnesCount64(t.rare))
 	t.repeat = firstCopy + t.l.copies*t.usual + int32(len(t.l.blocks)) - t.n
@@ -131,8 +131,9 @@ func (t *trips) onward(old int32) int32 {
 		return t.to(old)
 	}
 	start := t.p.Blocks[old].Start
-	out := Block{Start: start, End: start, Func: t.p.Blocks[t.l.head()].Func, Next: t.moved[old], Fast: true, Rare: true, LiveIn: live, LiveOut: live, Origin: -1}
-	out.Ins = t.move(nil, live, t.copy, start)
+	out := Block{Start: start, End: start, Func: t.p.Blocks[t.l.head()].Func, Next: t.moved[old], Fast: true, Rare: true,
+		LiveIn: live, LiveOut: live, Origin: -1}
+	out.Ins = t.move(t.p.room(asm.NumRegisters), live, t.copy, start)
 	t.outs = append(t.outs, out)
 	return t.repeat + t.l.copies*(t.n-t.usual) + int32(len(t.outs))
 }
