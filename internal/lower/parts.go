@@ -82,7 +82,7 @@ func (p *Program) narrows(b *Block) (at narrowing) {
 			if in.B == None {
 				to.most = partsOf(partBits[wide] >> (in.Imm & int64(32<<number(in.Wide)-1)))
 			}
-		case LoadCtx, Lookup, CPUID, Random:
+		case LoadCtx, Lookup, CPUID, Random, Atomic, LoadAcquire:
 			to.most = allParts
 		}
 		at[in.Dst] = to
