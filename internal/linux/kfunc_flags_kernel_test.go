@@ -22,7 +22,7 @@ func TestKfuncSleepableKernel(t *testing.T) {
 		for _, name := range []string{"tracing/tp_btf:sys_enter", "sched_cls", "xdp", "cgroup_skb/egress", "struct_ops"} {
 			v := variantOf(t, name)
 			if s, ok := sorts[v]; ok && k.Allowed.Has(v) {
-				log, _ := s.ask(t, call(k.ID))
+				log, _ := s.ask(t, callKfunc(t, &k))
 				require.Equal(t, k.Flags&KfSleepable != 0, strings.Contains(log, "must be sleepable"), "%s: %s", k.Name, log)
 				break
 			}
@@ -34,6 +34,7 @@ func TestKfuncSleepableKernel(t *testing.T) {
 // refuses null.
 func TestKfuncNullKernel(t *testing.T) {
 	spec := needKernel(t)
+	needTables(t)
 	sorts := variantSorts(t, spec)
 	var zeros [][]byte
 	for r := range byte(5) {
@@ -52,7 +53,7 @@ func TestKfuncNullKernel(t *testing.T) {
 			if s.flags = flagSleepable; s.typ != prog.Syscall && k.Flags&KfSleepable == 0 {
 				s.flags = 0
 			}
-			log, _ := s.ask(t, append(zeros, call(k.ID))...)
+			log, _ := s.ask(t, append(zeros, callKfunc(t, &k))...)
 			if strings.Contains(log, "device-bound") || strings.Contains(log, "sleepable") {
 				continue // refused before it looks at arguments
 			}
@@ -110,7 +111,7 @@ var acquirers = map[string][2]string{
 }
 
 // arg sets the register of an argument, and reports whether it knew how to.
-func (c *caller) arg(i int, p prog.BTFParam) bool {
+func (c *caller) arg(t testing.TB, i int, p prog.BTFParam) bool {
 	r := byte(i + 1)
 	if p.Type.Kind != prog.BTFPointer {
 		value := int32(1)
@@ -138,17 +139,17 @@ func (c *caller) arg(i int, p prog.BTFParam) bool {
 	}
 	get, _ := KfuncByName(with[0])
 	put, _ := KfuncByName(with[1])
-	c.before = append(c.before, insn(0xb7, 1, 0, 0, 1), call(get.ID), insn(0x55, 0, 0, 2, 0), // not null, else exit
+	c.before = append(c.before, insn(0xb7, 1, 0, 0, 1), callKfunc(t, get), insn(0x55, 0, 0, 2, 0), // not null, else exit
 		insn(0xb7, 0, 0, 0, 0), insn(0x95, 0, 0, 0, 0), insn(0xbf, 8, 0, 0, 0))
 	c.args = append(c.args, insn(0xbf, r, 8, 0, 0))
-	c.after = append(c.after, insn(0xbf, 1, 8, 0, 0), call(put.ID))
+	c.after = append(c.after, insn(0xbf, 1, 8, 0, 0), callKfunc(t, put))
 	return true
 }
 
 // allArgs sets the registers of all arguments, and reports whether it knew how to.
-func (c *caller) allArgs(k *Kfunc) bool {
+func (c *caller) allArgs(t testing.TB, k *Kfunc) bool {
 	for i, p := range k.Proto.Params {
-		if !c.arg(i, p) {
+		if !c.arg(t, i, p) {
 			return false
 		}
 	}
@@ -167,7 +168,7 @@ func (c *caller) stack(r byte) {
 
 // log returns what the kernel says of the program, with insns between the call and the end.
 func (c *caller) log(t testing.TB, k *Kfunc, insns ...[]byte) string {
-	code := slices.Concat(c.before, c.args, [][]byte{call(k.ID)}, insns, c.after, [][]byte{insn(0xb7, 0, 0, 0, 0), insn(0x95, 0, 0, 0, 0)})
+	code := slices.Concat(c.before, c.args, [][]byte{callKfunc(t, k)}, insns, c.after, [][]byte{insn(0xb7, 0, 0, 0, 0), insn(0x95, 0, 0, 0, 0)})
 	l, err := kernel.Load(kernel.Prog{
 		Type: ebpf.ProgramType(c.sort.typ), AttachType: ebpf.AttachType(c.sort.attach), AttachBTF: c.sort.btf, Flags: c.sort.flags,
 		Insns: concat(code), LogLevel: 1,
@@ -188,7 +189,7 @@ func TestKfuncReturnKernel(t *testing.T) {
 		if ret := k.Proto.Return; c == nil || ret == nil || ret.Kind != prog.BTFPointer || ret.Elem.Kind != prog.BTFFwd {
 			continue
 		}
-		if !c.allArgs(k) {
+		if !c.allArgs(t, k) {
 			continue
 		}
 		asked[k.Name] = true
@@ -212,10 +213,7 @@ func TestKfuncRCUKernel(t *testing.T) {
 	if !ok {
 		t.Skip("no BTF tracepoints")
 	}
-	_, sum := liveBTF()
-	if sum != vmlinuxSum {
-		t.Skip("another kernel than that of the tables")
-	}
+	needTables(t)
 	load := func(from, name string) []byte {
 		return insn(0x79, 1, 1, int16(member(t, Struct(from), name).BitOff/8), 0)
 	}
@@ -234,7 +232,7 @@ func TestKfuncRCUKernel(t *testing.T) {
 		if !ok {
 			continue
 		}
-		log, _ := s.ask(t, append(code, call(k.ID))...)
+		log, _ := s.ask(t, append(code, callKfunc(t, &k))...)
 		require.Equal(t, k.Flags&KfRCU == 0, strings.Contains(log, "R1 must be referenced or trusted") ||
 			strings.Contains(log, "expects refcounted") || strings.Contains(log, "R1 must be referenced"), "%s: %s", k.Name, log)
 		asked++
@@ -256,7 +254,7 @@ func TestKfuncMovesPacketKernel(t *testing.T) {
 		}
 		c.before = append(c.before, insn(0x61, 9, 6, 0, 0), insn(0x61, 3, 6, 4, 0), insn(0xbf, 2, 9, 0, 0), insn(0x07, 2, 0, 0, 14),
 			insn(0xbd, 2, 3, 2, 0), insn(0xb7, 0, 0, 0, 0), insn(0x95, 0, 0, 0, 0)) // r9 is 14 bytes, else exit
-		if !c.allArgs(k) {
+		if !c.allArgs(t, k) {
 			continue
 		}
 		log := c.log(t, k, insn(0x71, 1, 9, 0, 0))

@@ -78,6 +78,22 @@ func kfuncIDs(t testing.TB, spec *btf.Spec) map[string]uint32 {
 	return ids
 }
 
+// liveKfuncIDs are the ids that kfuncs have in the running kernel, by name.
+var liveKfuncIDs map[string]uint32
+
+// callKfunc calls a kfunc of the running kernel, which may have other types than that of the tables.
+func callKfunc(t testing.TB, k *Kfunc) []byte {
+	t.Helper()
+	if liveKfuncIDs == nil {
+		liveKfuncIDs = kfuncIDs(t, needKernel(t))
+	}
+	id, ok := liveKfuncIDs[k.Name]
+	if !ok {
+		t.Skipf("a kernel without %s", k.Name)
+	}
+	return call(id)
+}
+
 // setText returns a set in the words of kfuncs.txt.
 func setText(set helper.Variants) string {
 	names := helper.VariantNames()
@@ -174,9 +190,7 @@ func TestKfuncIDsKernel(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if _, sum := liveBTF(); sum != vmlinuxSum {
-		t.Skip("another kernel than that of the tables")
-	}
+	needTables(t)
 	ids := kfuncIDs(t, spec)
 	require.Len(t, Kfuncs(), len(ids))
 	for _, k := range Kfuncs() {

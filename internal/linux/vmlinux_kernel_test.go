@@ -32,6 +32,15 @@ var liveBTF = sync.OnceValues(func() (pruned []byte, sum string) {
 	return prune(raw), fmt.Sprintf("%x", sha256.Sum256(data))
 })
 
+// needTables skips a test where the kernel is another than that of the tables: of the same version, it may
+// have been configured in another way.
+func needTables(t testing.TB) {
+	t.Helper()
+	if _, sum := liveBTF(); sum != vmlinuxSum {
+		t.Skip("another kernel than that of the tables")
+	}
+}
+
 // liveTypes are the kernel's types, skipped where it has none.
 func liveTypes(t testing.TB) *vmlinux {
 	t.Helper()
