@@ -3,7 +3,6 @@ package bench
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -86,10 +85,7 @@ func (s *subject) helpless(t testing.TB) bool {
 // TestNativeAgrees has native code compute what Linux did.
 func TestNativeAgrees(t *testing.T) {
 	clang(t)
-	var recorded map[string]uint32
-	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "bench", "golden.json"))
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &recorded))
+	recorded := golden(t)
 	for _, folder := range folders {
 		for _, s := range subjects(t, folder) {
 			if s.helpless(t) {

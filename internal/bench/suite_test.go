@@ -55,6 +55,14 @@ func packet(t testing.TB) []byte {
 	return b
 }
 
+// golden returns what Linux has computed, by folder and name of the program.
+func golden(t testing.TB) (recorded map[string]uint32) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "bench", "golden.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &recorded))
+	return recorded
+}
+
 // subjects loads the programs of a folder, in the order of their names.
 func subjects(t testing.TB, folder string) []*subject {
 	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "bench", folder, "*.o"))
@@ -189,10 +197,7 @@ func (s *subject) compiled() []hooks.Program {
 // TestSuiteAgrees holds the engines' results against each other and against what
 // Linux has computed.
 func TestSuiteAgrees(t *testing.T) {
-	var recorded map[string]uint32
-	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "bench", "golden.json"))
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(b, &recorded))
+	recorded := golden(t)
 	for _, folder := range folders {
 		for _, s := range subjects(t, folder) {
 			run := hooks.TestRun{Data: s.packet}
