@@ -104,12 +104,12 @@ func (e *emitter) last(c *lower.Counter, loop int32, enters bool) {
 	w, r := width(c.Wide), reg(c.Reg)
 	step := max(c.Step, -c.Step)
 	if c.Aligned() {
-		if c.Limit == lower.None && c.LimitAt&(step*c.Copies-1) == 0 {
-			e.TestImm(amd64.W32, r, step*c.Copies-1)
-		} else {
+		rest := step*c.Copies - 1
+		if c.Limit != lower.None || c.LimitAt&rest != 0 {
 			e.beyond(c, amd64.W32, 0)
-			e.TestImm(amd64.W32, scratch, step*c.Copies-1)
+			r = scratch
 		}
+		e.TestImm(amd64.W32, r, rest)
 		e.Jcc(amd64.NE, s.label)
 		return
 	}

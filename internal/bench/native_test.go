@@ -111,9 +111,9 @@ func BenchmarkNative(b *testing.B) {
 			if !s.helpless(b) || s.jit == nil {
 				continue
 			}
-			clang, scalar, ours := s.measureNative(b)
-			toNative, toScalar = append(toNative, ours/clang), append(toScalar, ours/scalar)
-			fmt.Fprintf(&out, "%-14s %11.0f %11.0f %11.0f %7.2f %7.2f\n", s.name, clang, scalar, ours, ours/clang, ours/scalar)
+			vector, scalar, ours := s.measureNative(b)
+			toNative, toScalar = append(toNative, ours/vector), append(toScalar, ours/scalar)
+			fmt.Fprintf(&out, "%-14s %11.0f %11.0f %11.0f %7.2f %7.2f\n", s.name, vector, scalar, ours, ours/vector, ours/scalar)
 		}
 		if len(toNative) > 0 {
 			fmt.Fprintf(&out, "geomean jit/clang %s: %.3f, without vectors %.3f\n", cmp.Or(folder, "suite"), geomean(toNative), geomean(toScalar))
@@ -123,7 +123,7 @@ func BenchmarkNative(b *testing.B) {
 }
 
 // measureNative times both and our machine code in turns. Of ours, what an empty program takes is taken off.
-func (s *subject) measureNative(b *testing.B) (clang, scalar, ours float64) {
+func (s *subject) measureNative(b *testing.B) (vector, scalar, ours float64) {
 	forms := [...]*native{s.native(b), s.native(b, "-fno-vectorize", "-fno-slp-vectorize")}
 	first, _ := s.time(b, s.jit, 3)
 	n := max(1, int(sampleNanos*10/first))

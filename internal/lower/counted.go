@@ -67,7 +67,7 @@ func (p *Program) counterOf(l *loop) (c Counter, ok bool) {
 	if in == nil || in.Op != Jump {
 		return c, false
 	}
-	c = Counter{Reg: in.A, Limit: in.B, LimitAt: int32(in.Imm), Wide: in.Wide, Cond: in.Cond, Copies: l.copies}
+	c = Counter{Reg: in.A, Limit: in.B, LimitAt: int32(in.Imm), Wide: in.Wide, Cond: in.Cond}
 	on := l.blocks[(int(l.test)+1)%len(l.blocks)]
 	switch {
 	case in.Target == b.Next:

@@ -205,8 +205,8 @@ func (f *loopFinder) collect(h int32) {
 		l.tail = f.tail(l.blocks)
 	} else if f.counts(&l); l.counted && l.test == 0 && n <= maxTiny && l.count.Limit == None {
 		l.copies *= 2
-		l.count.Copies = l.copies
 	}
+	l.count.Copies = l.copies
 	if f.room -= int(l.copies) * n; f.room < 0 {
 		return
 	}

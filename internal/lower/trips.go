@@ -102,7 +102,7 @@ func (t *trips) add(rare bool) {
 		case i == 0:
 			t.joined()
 		default:
-			t.block(old)
+			t.block(t.p.Blocks[old], t.copy)
 		}
 		t.blocks[len(t.blocks)-1].Rare = rare
 	}
@@ -147,44 +147,31 @@ func (t *trips) move(ins []Ins, set Regs, trips, slot int32) []Ins {
 	return ins
 }
 
-// block adds a copy of a block in front of the end of a trip.
-func (t *trips) block(old int32) {
-	b := t.p.Blocks[old]
-	ins := t.p.room(len(b.Ins) + 2*asm.NumRegisters)
-	off := t.offsets(t.copy)
-	if shifted, ok := t.shift(ins, b.Ins, &off); ok {
-		b.Ins = shifted
-		t.push(b, t.onward)
-		return
-	}
-	reads := Regs(0)
-	for i := range b.Ins {
-		reads |= b.Ins[i].Reads()
-	}
-	body, last := b.split()
-	ins = append(t.move(ins, reads, t.copy, b.Start), body...)
-	b.Ins, b.Joined = append(t.move(ins, reads, -t.copy, b.Start), last...), true
-	t.push(b, t.onward)
-}
-
 // joined adds the end of the trip in front of a copy and the head of the copy as one block.
 func (t *trips) joined() {
 	end, head := &t.p.Blocks[t.l.blocks[t.l.test]], &t.p.Blocks[t.l.head()]
 	b := *head
 	b.Start, b.LiveIn, b.Origin = end.Start, end.LiveIn, end.Origin
-	room := t.p.room(len(end.Ins) + 1 + len(head.Ins) + 2*asm.NumRegisters)
-	off := t.offsets(t.copy - 1)
-	if ins, ok := t.shift(room, end.Ins[:len(end.Ins)-1], &off); ok && off == t.offsets(t.copy) {
-		if ins, ok = t.shift(t.hops(ins, t.l), head.Ins, &off); ok {
-			b.Ins = ins
-			t.push(b, t.onward)
-			return
+	ins := t.p.room(len(end.Ins) + 1 + len(head.Ins))
+	b.Ins = append(t.hops(append(ins, end.Ins[:len(end.Ins)-1]...), t.l), head.Ins...)
+	t.block(b, t.copy-1)
+}
+
+// block adds a block of a copy, which registers are to come to with what so many trips add, and leave with what those in
+// front of the copy do.
+func (t *trips) block(b Block, trips int32) {
+	ins, off := t.p.room(len(b.Ins)+2*asm.NumRegisters), t.offsets(trips)
+	shifted, ok := t.shift(ins, b.Ins, &off)
+	if !ok || off != t.offsets(t.copy) {
+		reads := Regs(0)
+		for i := range b.Ins {
+			reads |= b.Ins[i].Reads()
 		}
+		body, last := b.split()
+		ins = append(t.move(ins, reads, trips, b.Start), body...)
+		shifted, b.Joined = append(t.move(ins, reads, -t.copy, b.Start), last...), true
 	}
-	body, last := head.split()
-	ins := append(t.move(room, t.l.moving, t.copy-1, b.Start), end.Ins[:len(end.Ins)-1]...)
-	ins = append(t.hops(ins, t.l), body...)
-	b.Ins, b.Joined = append(t.move(ins, t.l.moving, -t.copy, b.Start), last...), true
+	b.Ins = shifted
 	t.push(b, t.onward)
 }
 
